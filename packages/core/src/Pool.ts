@@ -1,0 +1,251 @@
+/**
+ * A pool of connections, or of anything else that is opened, used by one at a time, and closed.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { AcquireOptions } from "./AcquireOptions.js"
+import { snapshot } from "./internal/counters.js"
+import { Engine } from "./internal/engine.js"
+import type { Hooks } from "./internal/hooks.js"
+import { initialize } from "./internal/initialize.js"
+import * as internal from "./internal/lease.js"
+import { shutdown } from "./internal/shutdown.js"
+import * as PoolConfig from "./PoolConfig.js"
+import type { AcquireError, ConnectFailed, InvalidPoolConfig, TooManyConnections } from "./PoolError.js"
+import type { PoolStats } from "./PoolStats.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: TypeId = "~@dbpool/core/Pool"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = "~@dbpool/core/Pool"
+
+/**
+ * A connection on loan. The scope it was acquired in gives it back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Lease<out C> {
+  readonly connection: C
+  /**
+   * Says that the connection is no good: it is closed at once instead of being lent again, and its place is free for
+   * another. Does nothing when the lease has ended.
+   */
+  readonly invalidate: Effect.Effect<void>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pool<out C> {
+  readonly [TypeId]: TypeId
+  readonly name: string
+  /**
+   * Lends a connection until the scope closes.
+   *
+   * Fails with `AcquireTimeout` when the deadline passes, `TooManyConnections` when there is none and the caller would
+   * not or may not wait, `ConnectFailed` when none can be had, and `PoolClosed` once the pool's scope is closing.
+   */
+  readonly acquire: Effect.Effect<Lease<C>, AcquireError, Scope.Scope>
+  /** `acquire` with options of its own. */
+  readonly acquireWith: (options: AcquireOptions) => Effect.Effect<Lease<C>, AcquireError, Scope.Scope>
+  /** `acquire` that fails with `TooManyConnections` at once when every connection is taken. */
+  readonly tryAcquire: Effect.Effect<Lease<C>, AcquireError, Scope.Scope>
+  /**
+   * Runs an effect with a connection and gives it back when the effect ends, however it ends. The fast way to borrow.
+   * Fails as `acquire` does, and with whatever the effect fails with.
+   */
+  readonly use: <A, E, R>(
+    f: (connection: C) => Effect.Effect<A, E, R>,
+    options?: AcquireOptions
+  ) => Effect.Effect<A, E | AcquireError, R>
+  /** Runs a stream on a connection, which is given back when the stream ends or is abandoned. */
+  readonly stream: <A, E, R>(
+    f: (connection: C) => Stream.Stream<A, E, R>,
+    options?: AcquireOptions
+  ) => Stream.Stream<A, E | AcquireError, R>
+  /** What the pool is doing right now and has done so far. */
+  readonly stats: Effect.Effect<PoolStats>
+}
+
+/**
+ * What a returned connection is like: `clean` can be lent again as it is, `dirty` needs `reset`, `busy` has a statement
+ * running and needs `cancel`, and `broken` is closed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Condition = "clean" | "dirty" | "busy" | "broken"
+
+/**
+ * How a failed connect is to be taken: `transient` is retried, `fatal` (a wrong password) is told to callers at once,
+ * and `refused` means that the server has too many connections already.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fault = "transient" | "fatal" | "refused"
+
+/**
+ * How to make a pool of something: the options of every pool, and what the pool has to know about its connections.
+ * Only `connect` is required. No hook runs in a caller's fiber but `condition`, which must be quick.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<C, E = never, R = never, RV = never, RC = never, RR = never> extends PoolConfig.PoolOptions {
+  /** Opens a connection. The scope given to it is closed when the connection is. */
+  readonly connect: Effect.Effect<C, E, R>
+  /** How to take an error of `connect`. Default: every one is `transient`. */
+  readonly connectFault?: ((error: E) => Fault) | undefined
+  /**
+   * Finds out whether an idle connection still works, by failing or answering `false` if not. Applied when it has been
+   * idle for longer than `validateAfterIdle`, and to new connections after an outage.
+   */
+  readonly validate?: ((connection: C) => Effect.Effect<unknown, unknown, RV>) | undefined
+  /** Looks at a connection when it is given back. Default: always `clean`. */
+  readonly condition?: ((connection: C) => Condition) | undefined
+  /** Ends the statement that is running on a `busy` connection. Without it such connections are closed. */
+  readonly cancel?: ((connection: C) => Effect.Effect<unknown, unknown, RC>) | undefined
+  /** Makes a `dirty` connection clean. Without it such connections are closed. */
+  readonly reset?: ((connection: C) => Effect.Effect<unknown, unknown, RR>) | undefined
+  /** Registers a listener to be called, once, when a connection dies by itself. */
+  readonly onLost?: ((connection: C, lost: (cause: unknown) => void) => void) | undefined
+  /** The last resort, when the connection's scope takes longer than `closeTimeout` to close. */
+  readonly destroy?: ((connection: C) => void) | undefined
+}
+
+/**
+ * Makes a pool that lives as long as the scope.
+ *
+ * Fails with `InvalidPoolConfig` when an option is wrong, and with `ConnectFailed` or `TooManyConnections` when
+ * `initialize` cannot have the connections it waits for; with `initialize: "lazy"` it never does.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const pool = yield* Pool.make({
+ *     connect: Effect.acquireRelease(
+ *       Effect.succeed({ list: Effect.succeed(["a.txt"]) }),
+ *       () => Effect.log("closed")
+ *     ),
+ *     maxConnections: 3
+ *   })
+ *   return yield* pool.use((ftp) => ftp.list)
+ * })
+ *
+ * Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <C, E = never, R = never, RV = never, RC = never, RR = never>(
+  options: Options<C, E, R, RV, RC, RR>
+): Effect.Effect<
+  Pool<C>,
+  InvalidPoolConfig | ConnectFailed | TooManyConnections,
+  R | RV | RC | RR | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const config = yield* PoolConfig.resolve(options)
+    const runtime = yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>()
+    const clock = yield* Effect.clock
+    const hooks: Hooks<C> = {
+      connect: options.connect as Effect.Effect<C, E, Scope.Scope>,
+      fault: options.connectFault ?? (() => "transient"),
+      validate: options.validate as Hooks<C>["validate"],
+      condition: options.condition,
+      cancel: options.cancel as Hooks<C>["cancel"],
+      reset: options.reset as Hooks<C>["reset"],
+      onLost: options.onLost,
+      destroy: options.destroy
+    }
+    const engine = yield* Effect.acquireRelease(
+      Effect.sync(() => new Engine(config, hooks, runtime as never, clock)),
+      shutdown
+    )
+    yield* initialize(engine)
+    return fromEngine(engine)
+  })
+
+const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
+  const use = internal.use(engine)
+  const acquireWith = (options: AcquireOptions) => internal.acquire(engine, options)
+  return {
+    [TypeId]: TypeId,
+    name: engine.config.name,
+    acquire: internal.acquire(engine),
+    acquireWith,
+    tryAcquire: acquireWith({ whenExhausted: "fail" }),
+    use,
+    stream: (f, options) =>
+      Stream.unwrapScoped(Effect.map(internal.acquire(engine, options), (lease) => f(lease.connection))),
+    stats: Effect.sync(() => snapshot(engine))
+  }
+}
+
+/**
+ * The class a `Tag` makes: a service that is a pool, with the layer that provides it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PoolClass<Self, Id extends string, C> extends Context.TagClass<Self, Id, Pool<C>> {
+  /** The pool, as a scoped layer. Fails as `make` does. */
+  readonly layer: <E = never, R = never, RV = never, RC = never, RR = never>(
+    options: Options<C, E, R, RV, RC, RR>
+  ) => Layer.Layer<
+    Self,
+    InvalidPoolConfig | ConnectFailed | TooManyConnections,
+    Exclude<R | RV | RC | RR, Scope.Scope>
+  >
+}
+
+/**
+ * Makes a service of a pool, with a layer.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * interface FtpConnection {
+ *   readonly list: Effect.Effect<ReadonlyArray<string>>
+ * }
+ *
+ * class Ftp extends Pool.Tag("app/Ftp")<Ftp, FtpConnection>() {}
+ *
+ * const FtpLive = Ftp.layer({ connect: Effect.succeed({ list: Effect.succeed(["a.txt"]) }), maxConnections: 3 })
+ *
+ * const program = Effect.gen(function*() {
+ *   const ftp = yield* Ftp
+ *   return yield* ftp.use((connection) => connection.list)
+ * }).pipe(Effect.provide(FtpLive))
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self, C>(): PoolClass<Self, Id, C> => {
+  const tag = Context.Tag(id)<Self, Pool<C>>()
+  return Object.assign(tag, {
+    layer: <E, R, RV, RC, RR>(options: Options<C, E, R, RV, RC, RR>) => Layer.scoped(tag, make(options))
+  }) as PoolClass<Self, Id, C>
+}

@@ -1,0 +1,246 @@
+/**
+ * The options of a pool, their defaults, and what they must be.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { InvalidPoolConfig } from "./PoolError.js"
+import * as PoolSchedule from "./PoolSchedule.js"
+
+/**
+ * What every pool can be told, whatever it is a pool of. All durations are Effect durations: a number is milliseconds,
+ * text such as `"30 seconds"` reads best.
+ *
+ * @example
+ * ```ts
+ * import type * as PoolConfig from "@dbpool/core/PoolConfig"
+ *
+ * const options: PoolConfig.PoolOptions = {
+ *   name: "orders",
+ *   maxConnections: 20,
+ *   acquireTimeout: "2 seconds",
+ *   idleTimeout: "1 minute"
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PoolOptions {
+  /** Stands in errors, logs and statistics. Default: `pool-1`, `pool-2`, ... */
+  readonly name?: string | undefined
+  /** How many connections may be open at once, those being opened and closed included. Default: 10 */
+  readonly maxConnections?: number | undefined
+  /** How many are kept open even when nobody needs them. Default: 0 */
+  readonly minConnections?: number | undefined
+  /**
+   * How long a caller may take to get its connection: queueing, connecting and validating together. The deadline is
+   * set once, when the caller arrives. Default: 30 seconds. `Duration.infinity` waits for ever.
+   */
+  readonly acquireTimeout?: Duration.DurationInput | undefined
+  /** `"fail"`: a caller that finds every connection taken gets `TooManyConnections` at once. Default: `"wait"` */
+  readonly whenExhausted?: "wait" | "fail" | undefined
+  /** How many callers may wait for a connection to be given back; more get `TooManyConnections`. Default: any number */
+  readonly maxWaiting?: number | undefined
+  /** The bound of one attempt to connect. Default: 5 seconds */
+  readonly connectTimeout?: Duration.DurationInput | undefined
+  /**
+   * When to try again after a failed connect; it starts anew after a success. When it ends, the callers that wait get
+   * `ConnectFailed`. Default: `PoolSchedule.connect`
+   */
+  readonly connectRetry?: Schedule.Schedule<unknown, unknown> | undefined
+  /**
+   * How long an outage may make callers wait. Once no connection has worked for that long they get the cause, as
+   * `ConnectFailed`, at once, and one connection after another is tried in the background. Default: 5 seconds
+   */
+  readonly failFastAfter?: Duration.DurationInput | undefined
+  /** How many connects may be under way at once. Default: 4 */
+  readonly connectConcurrency?: number | undefined
+  /**
+   * What building the pool waits for: `"lazy"` for nothing, `"check"` for one connection, `"fill"` for
+   * `minConnections`. If they can't be had, building fails and everything opened is closed. Default: `"check"`
+   */
+  readonly initialize?: "lazy" | "check" | "fill" | undefined
+  /** How long `initialize` goes on trying. A fatal error ends it at once. Default: 5 seconds */
+  readonly initializeTimeout?: Duration.DurationInput | undefined
+  /**
+   * A connection that nobody has used for so long is closed, down to `minConnections`. Default: 5 minutes, because
+   * load balancers cut silent connections after 350 s. `Duration.infinity` keeps them.
+   */
+  readonly idleTimeout?: Duration.DurationInput | undefined
+  /** A connection of that age is never lent again. Default: 30 minutes. `Duration.infinity` never retires one. */
+  readonly maxLifetime?: Duration.DurationInput | undefined
+  /**
+   * The last part of `maxLifetime`, in which a connection is replaced as soon as nobody needs it; where in it is drawn
+   * at random per connection, so that those opened together don't end together. From 0 to 1. Default: 0.25
+   */
+  readonly lifetimeJitter?: number | undefined
+  /** A connection used more recently than that is lent without validation. Default: 1 second */
+  readonly validateAfterIdle?: Duration.DurationInput | undefined
+  /** The bound of one validation. Default: 2 seconds */
+  readonly validateTimeout?: Duration.DurationInput | undefined
+  /** How long restoring a returned connection may take (cancel, roll back) before it is destroyed. Default: 5 seconds */
+  readonly resetTimeout?: Duration.DurationInput | undefined
+  /** How long closing a connection may take before it is destroyed. Default: 1 second */
+  readonly closeTimeout?: Duration.DurationInput | undefined
+  /** How long leases may go on when the pool's scope closes; then their connections are closed. Default: 10 seconds */
+  readonly shutdownTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * The options after checking, with every default filled in; durations in milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PoolConfig {
+  readonly name: string
+  readonly maxConnections: number
+  readonly minConnections: number
+  readonly acquireTimeout: number
+  readonly whenExhausted: "wait" | "fail"
+  readonly maxWaiting: number
+  readonly connectTimeout: number
+  readonly connectRetry: Schedule.Schedule<unknown, unknown>
+  readonly failFastAfter: number
+  readonly connectConcurrency: number
+  readonly initialize: "lazy" | "check" | "fill"
+  readonly initializeTimeout: number
+  readonly idleTimeout: number
+  readonly maxLifetime: number
+  readonly lifetimeJitter: number
+  readonly validateAfterIdle: number
+  readonly validateTimeout: number
+  readonly resetTimeout: number
+  readonly closeTimeout: number
+  readonly shutdownTimeout: number
+}
+
+let unnamed = 0
+
+/**
+ * Checks the options and fills in the defaults. Fails with an `InvalidPoolConfig` that names the first wrong option.
+ *
+ * @example
+ * ```ts
+ * import * as PoolConfig from "@dbpool/core/PoolConfig"
+ * import * as Effect from "effect/Effect"
+ *
+ * const config = PoolConfig.resolve({ minConnections: 3, maxConnections: 2 }).pipe(
+ *   Effect.catchTag("InvalidPoolConfig", (error) => Effect.fail(`fix ${error.option}`))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, InvalidPoolConfig> =>
+  Effect.suspend(() => {
+    const name = options.name ?? `pool-${++unnamed}`
+    let invalid: InvalidPoolConfig | undefined
+    const refuse = (option: keyof PoolOptions, requirement: string, given: unknown): void => {
+      invalid ??= new InvalidPoolConfig({ pool: name, option, requirement: `${requirement}, not ${show(given)}` })
+    }
+    const integer = (option: NumberOption, fallback: number, least: number): number => {
+      const value = options[option] ?? fallback
+      if (!(Number.isInteger(value) && value >= least)) refuse(option, `must be an integer of at least ${least}`, value)
+      return value
+    }
+    const millis = (option: DurationOption, fallback: Duration.DurationInput, least: "zero" | "above"): number => {
+      const value = options[option] ?? fallback
+      const decoded = decodeMillis(value)
+      if (least === "zero" && !(decoded >= 0)) refuse(option, "must be a duration of zero or more", value)
+      if (least === "above" && !(decoded > 0)) refuse(option, "must be a duration above zero", value)
+      return decoded
+    }
+    const oneOf = <A extends string>(option: keyof PoolOptions, value: A, allowed: ReadonlyArray<A>): A => {
+      if (!allowed.includes(value)) refuse(option, `must be one of ${allowed.map(show).join(", ")}`, value)
+      return value
+    }
+    if (typeof name !== "string" || name === "") refuse("name", "must be a text that is not empty", name)
+    const maxConnections = integer("maxConnections", 10, 1)
+    const minConnections = integer("minConnections", 0, 0)
+    if (minConnections > maxConnections) {
+      refuse("minConnections", `must be at most maxConnections (${maxConnections})`, minConnections)
+    }
+    const lifetimeJitter = options.lifetimeJitter ?? 0.25
+    if (!(lifetimeJitter >= 0 && lifetimeJitter <= 1)) refuse("lifetimeJitter", "must be from 0 to 1", lifetimeJitter)
+    const connectRetry = options.connectRetry ?? PoolSchedule.connect
+    if (!Schedule.isSchedule(connectRetry)) refuse("connectRetry", "must be a Schedule", connectRetry)
+    const maxWaiting = options.maxWaiting === undefined || options.maxWaiting === Infinity
+      ? Infinity
+      : integer("maxWaiting", 0, 0)
+    const config: PoolConfig = {
+      name,
+      maxConnections,
+      minConnections,
+      acquireTimeout: millis("acquireTimeout", "30 seconds", "above"),
+      whenExhausted: oneOf("whenExhausted", options.whenExhausted ?? "wait", ["wait", "fail"]),
+      maxWaiting,
+      connectTimeout: millis("connectTimeout", "5 seconds", "above"),
+      connectRetry,
+      failFastAfter: millis("failFastAfter", "5 seconds", "zero"),
+      connectConcurrency: integer("connectConcurrency", 4, 1),
+      initialize: oneOf("initialize", options.initialize ?? "check", ["lazy", "check", "fill"]),
+      initializeTimeout: millis("initializeTimeout", "5 seconds", "above"),
+      idleTimeout: millis("idleTimeout", "5 minutes", "above"),
+      maxLifetime: millis("maxLifetime", "30 minutes", "above"),
+      lifetimeJitter,
+      validateAfterIdle: millis("validateAfterIdle", "1 second", "zero"),
+      validateTimeout: millis("validateTimeout", "2 seconds", "above"),
+      resetTimeout: millis("resetTimeout", "5 seconds", "above"),
+      closeTimeout: millis("closeTimeout", "1 second", "above"),
+      shutdownTimeout: millis("shutdownTimeout", "10 seconds", "zero")
+    }
+    return invalid === undefined ? Effect.succeed(config) : Effect.fail(invalid)
+  })
+
+type DurationOption = {
+  readonly [K in keyof PoolOptions]-?: [Duration.DurationInput | undefined] extends [PoolOptions[K]] ? K : never
+}[keyof PoolOptions]
+
+type NumberOption = "maxConnections" | "minConnections" | "maxWaiting" | "connectConcurrency"
+
+const show = (value: unknown): string => {
+  if (Duration.isDuration(value)) return Duration.format(value)
+  return typeof value === "string" ? JSON.stringify(value) : Inspectable.toStringUnknown(value, 0)
+}
+
+/** `NaN` for what is no duration. Effect reads a negative number as zero, which would hide the mistake. */
+const decodeMillis = (input: Duration.DurationInput): number => {
+  if (typeof input === "number") return input
+  if (typeof input === "bigint" && input < 0n) return NaN
+  if (typeof input === "string" && input.trimStart().startsWith("-")) return NaN
+  return Option.match(Duration.decodeUnknown(input), { onNone: () => NaN, onSome: Duration.toMillis })
+}
+
+/**
+ * Checks one more duration option, for layers that add options of their own. Fails with `InvalidPoolConfig` when it is
+ * not above zero.
+ *
+ * @example
+ * ```ts
+ * import * as PoolConfig from "@dbpool/core/PoolConfig"
+ *
+ * const millis = PoolConfig.bound("orders", "commitTimeout", "10 seconds")
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bound = (
+  pool: string,
+  option: string,
+  value: Duration.DurationInput
+): Effect.Effect<number, InvalidPoolConfig> => {
+  const millis = decodeMillis(value)
+  return millis > 0
+    ? Effect.succeed(millis)
+    : Effect.fail(
+      new InvalidPoolConfig({ pool, option, requirement: `must be a duration above zero, not ${show(value)}` })
+    )
+}

@@ -1,0 +1,265 @@
+/**
+ * The errors of a pool. Each names the pool, says in one sentence what happened and what to do about it, and tells by
+ * `isRetryable` whether the same effect may simply be tried again. None of them ever contains a credential.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Inspectable from "effect/Inspectable"
+import * as Predicate from "effect/Predicate"
+import type { PoolStats } from "./PoolStats.js"
+import { summary } from "./PoolStats.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: TypeId = "~@dbpool/core/PoolError"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = "~@dbpool/core/PoolError"
+
+/**
+ * Everything that waiting for a connection may fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AcquireError = TooManyConnections | AcquireTimeout | ConnectFailed | PoolClosed
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type PoolError = AcquireError | InvalidPoolConfig
+
+/**
+ * Whether a value is one of the errors of this module.
+ *
+ * @example
+ * ```ts
+ * import * as PoolError from "@dbpool/core/PoolError"
+ *
+ * const describe = (error: unknown): string => PoolError.isPoolError(error) ? `pool: ${error.message}` : "something else"
+ * ```
+ *
+ * @since 0.1.0
+ * @category refinements
+ */
+export const isPoolError = (u: unknown): u is PoolError => Predicate.hasProperty(u, TypeId)
+
+const seconds = (millis: number): string =>
+  millis < 1000 ? `${Math.round(millis)} ms` : `${Math.round(millis / 100) / 10} s`
+
+/** the one-line text of any error: drivers fail with `Error`s, users with whatever they like */
+const describeCause = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return typeof cause === "string" ? cause : Inspectable.toStringUnknown(cause, 0)
+  // several addresses were tried and all refused: Node leaves the message empty and puts the reasons inside
+  if (cause.message === "" && cause instanceof AggregateError) return cause.errors.map(describeCause).join(", ")
+  return cause.message === "" ? cause.name : cause.message
+}
+
+/**
+ * No connection is free and the caller would not wait for one, or the server itself refuses more.
+ *
+ * - `Exhausted`: every connection is taken, and the caller asked not to wait (`whenExhausted: "fail"`, `tryAcquire`)
+ * - `WaitersFull`: `maxWaiting` callers are waiting already
+ * - `ServerRefused`: the server accepts no more connections, and the pool has none
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TooManyConnections extends Data.TaggedError("TooManyConnections")<{
+  readonly pool: string
+  readonly reason: "Exhausted" | "WaitersFull" | "ServerRefused"
+  readonly stats: PoolStats
+  readonly cause?: unknown
+}> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return true
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    switch (this.reason) {
+      case "Exhausted":
+        return `Pool "${this.pool}" has no free connection and the caller would not wait: ${summary(this.stats)}`
+      case "WaitersFull":
+        return `Pool "${this.pool}" lets no more callers wait: ${summary(this.stats)}`
+      case "ServerRefused":
+        return `The server of pool "${this.pool}" accepts no more connections: ${describeCause(this.cause)}`
+    }
+  }
+}
+
+/**
+ * The caller's deadline passed before it got a connection.
+ *
+ * `phase` is what the pool was doing for it then: `queueing` for a connection that others hold, `connecting` to the
+ * server, or `validating` an idle connection. `lastConnectError` is there while the pool cannot connect.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AcquireTimeout extends Data.TaggedError("AcquireTimeout")<{
+  readonly pool: string
+  readonly phase: "queueing" | "connecting" | "validating"
+  readonly waitedMillis: number
+  readonly stats: PoolStats
+  readonly lastConnectError?: unknown
+}> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return true
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    const last = this.lastConnectError === undefined
+      ? ""
+      : `; the last attempt to connect failed: ${describeCause(this.lastConnectError)}`
+    return `Pool "${this.pool}" had no connection within ${seconds(this.waitedMillis)} (${this.phase}): ` +
+      `${summary(this.stats)}${last}`
+  }
+}
+
+/**
+ * No connection can be had: every attempt failed, for longer than callers are made to wait, or fatally.
+ *
+ * `fatal` means that trying again soon is pointless (a wrong password, an unknown database), and makes `isRetryable`
+ * false. `cause` is the driver's own error, `attempts` how many failed in a row.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
+  readonly pool: string
+  readonly cause: unknown
+  readonly attempts: number
+  readonly fatal: boolean
+}> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return !this.fatal
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    const times = this.attempts <= 1 ? "" : ` (${this.attempts} attempts)`
+    return `Pool "${this.pool}" cannot connect${times}: ${describeCause(this.cause)}`
+  }
+}
+
+/**
+ * The pool's scope is closed or closing.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PoolClosed extends Data.TaggedError("PoolClosed")<{ readonly pool: string }> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    return `Pool "${this.pool}" is closed: its scope has ended`
+  }
+}
+
+/**
+ * An option of the pool is wrong, or does not go with another. Nothing was opened.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidPoolConfig extends Data.TaggedError("InvalidPoolConfig")<{
+  readonly pool: string
+  readonly option: string
+  readonly requirement: string
+}> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    return `Pool "${this.pool}": ${this.option} ${this.requirement}`
+  }
+}
+
+/**
+ * One attempt to connect took longer than `connectTimeout`. It reaches callers as the cause of `ConnectFailed`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{ readonly afterMillis: number }> {
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    return `no answer within ${seconds(this.afterMillis)}`
+  }
+}

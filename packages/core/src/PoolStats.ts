@@ -1,0 +1,96 @@
+/**
+ * What a pool is doing and what it has done so far.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * A consistent snapshot of one pool: all numbers are of the same instant.
+ *
+ * `open` is the sum of `idle`, `reserved`, `leased`, `cancelling`, `resetting`, `connecting` and `closing`, and never
+ * exceeds `maxConnections`. The counters below `waiting` only ever grow.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const pool = yield* Pool.make({ connect: Effect.succeed("a connection") })
+ *   const stats = yield* pool.stats
+ *   yield* Effect.log(`${stats.leased} of ${stats.open} connections in use, ${stats.waiting} callers waiting`)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PoolStats {
+  readonly name: string
+  readonly maxConnections: number
+  readonly minConnections: number
+  /** slots taken: connections that are open, being opened or being closed */
+  readonly open: number
+  readonly idle: number
+  /** being validated */
+  readonly reserved: number
+  readonly leased: number
+  /** given back with a statement still running, which is being cancelled */
+  readonly cancelling: number
+  /** given back and being made fit to be lent again */
+  readonly resetting: number
+  readonly connecting: number
+  readonly closing: number
+  /** callers in the queue */
+  readonly waiting: number
+  /** leases handed out */
+  readonly acquired: number
+  /** leases of a connection that had been lent before */
+  readonly reused: number
+  /** callers that had to wait for their lease, whatever came of it */
+  readonly waited: number
+  /** connections opened */
+  readonly opened: number
+  /** connections closed, for whatever reason */
+  readonly closed: number
+  /** connections that died by themselves, whether idle or lent */
+  readonly lost: number
+  /** connections found dead by validation */
+  readonly stale: number
+  /** connections closed because they had been idle for too long */
+  readonly idleExpired: number
+  /** connections closed because of their age */
+  readonly lifetimeExpired: number
+  /** connections that had to be destroyed because they would not close within `closeTimeout` */
+  readonly abandoned: number
+  /** attempts to connect that failed */
+  readonly connectFailures: number
+  /** callers that got `AcquireTimeout` */
+  readonly timeouts: number
+  /** callers that got `TooManyConnections` */
+  readonly rejections: number
+  /** callers that got `ConnectFailed` */
+  readonly failures: number
+}
+
+/**
+ * One line for logs and error messages.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as PoolStats from "@dbpool/core/PoolStats"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const pool = yield* Pool.make({ connect: Effect.succeed("a connection") })
+ *   yield* Effect.log(PoolStats.summary(yield* pool.stats))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const summary = (stats: PoolStats): string =>
+  `${stats.open} of ${stats.maxConnections} open (${stats.leased} leased, ${stats.idle} idle, ` +
+  `${stats.connecting} connecting), ${stats.waiting} waiting`

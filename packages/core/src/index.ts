@@ -1,0 +1,29 @@
+/**
+ * @since 0.1.0
+ */
+export * as AcquireOptions from "./AcquireOptions.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Pool from "./Pool.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolConfig from "./PoolConfig.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolError from "./PoolError.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolSchedule from "./PoolSchedule.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolStats from "./PoolStats.js"

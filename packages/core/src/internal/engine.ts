@@ -1,0 +1,406 @@
+/**
+ * The pool's state and the decisions about it.
+ *
+ * Every method is one synchronous step: it leaves the state consistent and does no I/O. What takes time is done by the
+ * tasks of `tasks.ts`, in fibers of the pool, which report back here. Only the pump (`pump.ts`) lends to waiters and
+ * starts connects, and it runs after every step that could allow it to.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import type { AcquireOptions } from "../AcquireOptions.js"
+import type { PoolConfig } from "../PoolConfig.js"
+import type { Fault } from "./admission.js"
+import { Admission } from "./admission.js"
+import { Alarm } from "./alarm.js"
+import { Counters } from "./counters.js"
+import { Entry, Ledger, State } from "./entry.js"
+import type { Condition, Hooks } from "./hooks.js"
+import * as Housekeeping from "./housekeeping.js"
+import { IdleStore } from "./idleStore.js"
+import * as Outage from "./outage.js"
+import * as Pump from "./pump.js"
+import * as Refusal from "./refusal.js"
+import { Replacement } from "./replacement.js"
+import { Retry } from "./retry.js"
+import * as Tasks from "./tasks.js"
+import type { Waiter } from "./waiterQueue.js"
+import { WaiterQueue } from "./waiterQueue.js"
+
+/** a connection that nobody has used yet is no sign of trouble when it dies after that long: servers cut silent ones */
+const settled = 5000
+
+/** @internal */
+export class Engine<C> {
+  readonly ledger = new Ledger()
+  readonly idle = new IdleStore<C>()
+  readonly queue = new WaiterQueue<C>()
+  readonly admission: Admission
+  readonly replacement = new Replacement<C>()
+  readonly retry: Retry
+  readonly counters = new Counters()
+  closing = false
+  /** called whenever a slot is freed or a task ends, by `shutdown.ts` while it waits for the last of them */
+  onProgress: (() => void) | undefined = undefined
+  /** everything that is open, for the shutdown; entries leave when they are gone */
+  readonly entries = new Set<Entry<C>>()
+  /** tasks that are still running */
+  readonly tasks = new Map<Fiber.RuntimeFiber<void>, Entry<C> | undefined>()
+
+  readonly alarm: Alarm
+  private readonly taskRuntime: Runtime.Runtime<never>
+  private readonly origin: bigint
+  private nextId = 1
+  private pumping = false
+  private pumpAgain = false
+
+  constructor(
+    readonly config: PoolConfig,
+    readonly hooks: Hooks<C>,
+    readonly runtime: Runtime.Runtime<never>,
+    readonly clock: Clock.Clock
+  ) {
+    this.origin = clock.unsafeCurrentTimeNanos()
+    this.admission = new Admission(
+      config.failFastAfter,
+      config.connectConcurrency,
+      config.connectTimeout + config.validateTimeout
+    )
+    this.retry = new Retry(config.connectRetry, clock)
+    this.taskRuntime = Runtime.disableRuntimeFlag(runtime, RuntimeFlags.Interruption)
+    this.alarm = new Alarm(runtime, clock, () => this.tick())
+  }
+
+  /** milliseconds since the pool was made, by a clock that only goes forward */
+  now(): number {
+    return Number(this.clock.unsafeCurrentTimeNanos() - this.origin) / 1e6
+  }
+
+  // ------------------------------------------------------------------ callers
+
+  /** The fast path: an idle connection that needs no validation, when nobody is waiting for it. */
+  lendIdle(): Entry<C> | undefined {
+    if (this.queue.size > 0 || this.closing) return undefined
+    const entry = this.idle.peek()
+    if (entry === undefined || !this.isFresh(entry, this.now())) return undefined
+    this.lend(entry)
+    this.taken(entry)
+    return entry
+  }
+
+  /** The slow path. Answers through the waiter, perhaps at once. */
+  request(
+    waiter: Waiter<C>,
+    timeout: AcquireOptions["timeout"],
+    whenExhausted: AcquireOptions["whenExhausted"]
+  ): void {
+    const now = this.now()
+    const refusal = Refusal.refuse(this, now, whenExhausted)
+    if (refusal !== undefined) {
+      waiter.fail(refusal)
+      this.pump(now)
+      return
+    }
+    waiter.since = now
+    waiter.deadline = now + (timeout === undefined ? this.config.acquireTimeout : Duration.toMillis(timeout))
+    this.queue.add(waiter)
+    this.pump(now)
+    if (waiter.queued) this.counters.waited++
+  }
+
+  /** The borrower has it, and runs: from here on it ends in `release`. */
+  taken(entry: Entry<C>): void {
+    this.counters.acquired++
+    if (entry.uses++ > 0) this.counters.reused++
+  }
+
+  /** The waiter's fiber has been interrupted, or got an error: whatever it was handed goes to the next one. */
+  withdraw(waiter: Waiter<C>): void {
+    if (waiter.queued) {
+      this.queue.remove(waiter)
+      // the last one to leave takes with it what the queue has earned
+      if (this.queue.size === 0) this.pump(this.now())
+    }
+    const entry = waiter.entry
+    if (entry === undefined) return
+    waiter.entry = undefined
+    if (entry.state === State.detached) this.finish(entry)
+    else if (entry.state === State.leased) {
+      const now = this.now()
+      this.keep(entry, now)
+      this.pump(now)
+    }
+  }
+
+  /** The holder has ended. Decides what has to happen before the connection is lent again. */
+  release(entry: Entry<C>): void {
+    if (entry.state === State.detached) this.finish(entry)
+    else if (entry.state === State.leased) {
+      const condition = this.condition(entry)
+      if (condition === "clean") this.returned(entry)
+      else if (condition === "broken") this.broken(entry)
+      else this.restore(entry, condition)
+    }
+  }
+
+  /** The holder says that the connection is no good. It is closed now, so that nobody has to wait for the holder. */
+  invalidate(entry: Entry<C>): void {
+    if (entry.state === State.leased) this.retire(entry)
+  }
+
+  // ------------------------------------------------------------------ the end
+
+  beginClosing(): void {
+    this.closing = true
+    this.interruptTasks(State.connecting, State.reserved)
+    this.pump(this.now())
+  }
+
+  /** Takes the connections from those who would not give them back, and from the tasks that would not end. */
+  closeLeased(): void {
+    for (const entry of this.entries) {
+      if (entry.state === State.leased) this.retire(entry)
+      else if (entry.state === State.detached) this.finish(entry)
+    }
+    this.interruptTasks(State.cancelling, State.resetting)
+  }
+
+  private interruptTasks(one: State, other: State): void {
+    for (const [fiber, entry] of this.tasks) {
+      if (entry?.state === one || entry?.state === other) fiber.unsafeInterruptAsFork(fiber.id())
+    }
+  }
+
+  // ------------------------------------------------------------------ reports of the tasks
+
+  connected(entry: Entry<C>): void {
+    const now = this.now()
+    this.counters.opened++
+    this.admission.connected(now, entry.startedAt)
+    entry.opened = true
+    entry.idleSince = now
+    entry.provedAt = now
+    // one more may make the oldest one spare
+    if (this.idle.oldest !== undefined) this.alarm.set(Housekeeping.dueAt(this, this.idle.oldest, now), now)
+    this.keep(entry, now)
+    this.replacement.opened(this, entry)
+    this.pump(now)
+  }
+
+  connectFailed(entry: Entry<C>, cause: unknown, fault: Fault): void {
+    this.counters.connectFailures++
+    this.replacement.failed(entry)
+    this.retire(entry)
+    Outage.record(this, entry, entry.startedAt, fault, cause)
+    this.pump(this.now())
+  }
+
+  /** `timedOut`: the network is likely deaf, and every connection that was idle meanwhile as dead as this one. */
+  validated(entry: Entry<C>, outcome: "valid" | "stale" | "timedOut", begunAt: number): void {
+    if (entry.state !== State.reserved) return
+    const now = this.now()
+    if (outcome === "valid") {
+      entry.provedAt = now
+      this.keep(entry, now)
+    } else {
+      this.counters.stale++
+      this.retire(entry)
+      if (outcome === "timedOut") {
+        for (const other of this.idle) {
+          if (other.provedAt >= begunAt) continue
+          this.counters.stale++
+          this.discard(other)
+        }
+      }
+    }
+    this.pump(now)
+  }
+
+  /** No statement is running any more, but the session has to be restored. */
+  resetting(entry: Entry<C>): void {
+    if (entry.state === State.cancelling) this.ledger.move(entry, State.resetting)
+  }
+
+  /** Cancelled, rolled back, reset: fit to be lent again. */
+  restored(entry: Entry<C>): void {
+    if (entry.state === State.cancelling || entry.state === State.resetting) this.returned(entry)
+  }
+
+  /** It could not be restored. */
+  unfit(entry: Entry<C>): void {
+    if (entry.state === State.cancelling || entry.state === State.resetting) this.retire(entry)
+  }
+
+  closed(entry: Entry<C>, abandoned: boolean): void {
+    this.ledger.move(entry, State.gone)
+    this.entries.delete(entry)
+    this.buried(entry, abandoned)
+    this.pump(this.now())
+  }
+
+  /** an attempt to connect that failed is buried too, but was never a connection */
+  buried(entry: Entry<C>, abandoned: boolean): void {
+    if (entry.opened) this.counters.closed++
+    if (abandoned) this.counters.abandoned++
+  }
+
+  /** The connection has died by itself: its socket closed, the server went away. */
+  lost(entry: Entry<C>, cause: unknown): void {
+    switch (entry.state) {
+      case State.leased:
+        this.ledger.move(entry, State.detached)
+        this.replacement.closed(entry)
+        break
+      case State.idle:
+        if (this.now() - entry.provedAt > settled) entry.proven = true
+        this.discard(entry)
+        break
+      case State.reserved:
+      case State.cancelling:
+      case State.resetting:
+        this.retire(entry)
+        break
+      default:
+        return
+    }
+    this.died(entry, cause)
+  }
+
+  // ------------------------------------------------------------------ the steps behind them
+
+  /** Closes a connection in a task of its own; it holds its slot until it is closed or destroyed. */
+  private retire(entry: Entry<C>): void {
+    this.ledger.move(entry, State.closing)
+    this.replacement.closed(entry)
+    this.spawn(Tasks.close(this, entry), entry)
+  }
+
+  /** Nobody can use it any more. A server that drops connections before their first use is as good as down. */
+  private died(entry: Entry<C>, cause: unknown): void {
+    this.counters.lost++
+    const now = this.now()
+    if (!entry.proven) Outage.record(this, entry, now, "transient", cause)
+    this.pump(now)
+  }
+
+  /** its holder found it dead */
+  private broken(entry: Entry<C>): void {
+    this.retire(entry)
+    this.died(entry, new Error("the connection broke during its first use"))
+  }
+
+  /** closes an idle connection */
+  discard(entry: Entry<C>): void {
+    this.idle.remove(entry)
+    this.retire(entry)
+  }
+
+  /** closes an idle connection because of its age */
+  expire(entry: Entry<C>): void {
+    this.counters.lifetimeExpired++
+    this.discard(entry)
+  }
+
+  spawn(task: Effect.Effect<void>, entry?: Entry<C>): void {
+    // not started at once: a task may run the user's code, which must not happen inside a decision
+    const fiber = Runtime.runFork(this.taskRuntime)(task, { immediate: false })
+    this.tasks.set(fiber, entry)
+    fiber.addObserver(() => {
+      this.tasks.delete(fiber)
+      this.onProgress?.()
+    })
+  }
+
+  /** what a broken hook says of a connection is that it must not be lent again */
+  condition(entry: Entry<C>): Condition {
+    if (this.hooks.condition === undefined) return "clean"
+    try {
+      return this.hooks.condition(entry.connection)
+    } catch {
+      return "broken"
+    }
+  }
+
+  /** takes an idle connection for a borrower who is about to get it */
+  lend(entry: Entry<C>): void {
+    this.idle.remove(entry)
+    this.ledger.move(entry, State.leased)
+  }
+
+  /** starts to open a connection */
+  open(now: number): void {
+    const entry = new Entry<C>(this.nextId++, now)
+    this.ledger.enter(entry)
+    this.entries.add(entry)
+    this.replacement.started(entry)
+    this.admission.started(now)
+    this.spawn(Tasks.connect(this, entry), entry)
+  }
+
+  /** takes an idle connection out to find out whether it still works */
+  probe(entry: Entry<C>): void {
+    this.idle.remove(entry)
+    this.ledger.move(entry, State.reserved)
+    this.spawn(Tasks.validate(this, entry), entry)
+  }
+
+  private returned(entry: Entry<C>): void {
+    const now = this.now()
+    if (this.admission.returned(now, entry.startedAt)) this.retry.restart()
+    entry.proven = true
+    entry.idleSince = now
+    entry.provedAt = now
+    this.keep(entry, now)
+    if (this.queue.size > 0 || entry.softAt <= now || this.closing) this.pump(now)
+  }
+
+  private keep(entry: Entry<C>, now: number): void {
+    this.ledger.move(entry, State.idle)
+    this.idle.add(entry)
+    this.alarm.set(Housekeeping.dueAt(this, entry, now), now)
+  }
+
+  private restore(entry: Entry<C>, condition: "dirty" | "busy"): void {
+    this.ledger.move(entry, condition === "busy" ? State.cancelling : State.resetting)
+    this.spawn(Tasks.restore(this, entry), entry)
+  }
+
+  /** a detached connection whose holder has now let go of it: only its scope is left to close */
+  private finish(entry: Entry<C>): void {
+    this.ledger.move(entry, State.gone)
+    this.entries.delete(entry)
+    this.replacement.closed(entry)
+    this.spawn(Tasks.bury(this, entry))
+  }
+
+  /** whether it may be lent as it is; one that was proved this very instant always may */
+  isFresh(entry: Entry<C>, now: number): boolean {
+    return now < entry.hardAt &&
+      (this.hooks.validate === undefined || now - entry.provedAt <= this.config.validateAfterIdle)
+  }
+
+  private tick(): void {
+    const now = this.now()
+    this.alarm.set(Housekeeping.sweep(this, now), now)
+    this.pump(now)
+  }
+
+  /** Does everything that the state allows now. A scheduler that runs fibers at once may call it while it works. */
+  pump(now: number): void {
+    if (this.pumping) {
+      this.pumpAgain = true
+      return
+    }
+    this.pumping = true
+    do {
+      this.pumpAgain = false
+      if (this.closing) Pump.windDown(this)
+      else Pump.turn(this, now)
+    } while (this.pumpAgain)
+    this.pumping = false
+    this.onProgress?.()
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * What becomes due by time alone: the deadlines of callers, connections that were idle for too long, and those too old
+ * to be lent. Soft expiry is only noticed here; `replacement.ts` acts on it.
+ */
+import type { Engine } from "./engine.js"
+import type { Entry } from "./entry.js"
+import { timeoutError } from "./refusal.js"
+
+/**
+ * When an idle connection has to be looked at again.
+ *
+ * @internal
+ */
+export const dueAt = <C>(engine: Engine<C>, entry: Entry<C>, now: number): number => {
+  const spare = engine.ledger.live > engine.config.minConnections
+  const idleUntil = spare ? entry.idleSince + engine.config.idleTimeout : Infinity
+  return Math.min(idleUntil, entry.softAt > now ? entry.softAt : entry.hardAt)
+}
+
+/**
+ * Tells the callers whose deadline has passed, closes the connections that are due, and returns when to look again.
+ *
+ * @internal
+ */
+export const sweep = <C>(engine: Engine<C>, now: number): number => {
+  for (let late = engine.queue.takeExpired(now); late !== undefined; late = engine.queue.takeExpired(now)) {
+    engine.counters.timeouts++
+    late.fail(timeoutError(engine, late, now))
+  }
+  let next = Infinity
+  for (const entry of engine.idle) {
+    const spare = engine.ledger.live > engine.config.minConnections
+    if (now >= entry.hardAt) engine.expire(entry)
+    else if (spare && now >= entry.idleSince + engine.config.idleTimeout) {
+      engine.counters.idleExpired++
+      engine.discard(entry)
+    } else next = Math.min(next, dueAt(engine, entry, now))
+  }
+  return next
+}

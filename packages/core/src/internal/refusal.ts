@@ -1,0 +1,60 @@
+/**
+ * What a caller is told that gets no connection.
+ */
+import type { AcquireOptions } from "../AcquireOptions.js"
+import * as PoolError from "../PoolError.js"
+import { snapshot } from "./counters.js"
+import type { Engine } from "./engine.js"
+import { State } from "./entry.js"
+import * as Outage from "./outage.js"
+import type { Waiter } from "./waiterQueue.js"
+
+/**
+ * Why a caller that comes now may not even wait, if so.
+ *
+ * @internal
+ */
+export const refuse = <C>(
+  engine: Engine<C>,
+  now: number,
+  whenExhausted: AcquireOptions["whenExhausted"]
+): PoolError.AcquireError | undefined => {
+  const { admission, config, counters, idle, ledger, queue } = engine
+  if (engine.closing) return new PoolError.PoolClosed({ pool: config.name })
+  // an idle connection may be good, whatever became of the attempts to open others
+  const useless = idle.size === 0 && ledger.count(State.reserved) === 0
+  if (useless && admission.hopeless(now, ledger.live, ledger.count(State.connecting))) {
+    admission.turnAway()
+    counters.failures++
+    return Outage.error(engine)
+  }
+  const maxWaiting = (whenExhausted ?? config.whenExhausted) === "fail" ? 0 : config.maxWaiting
+  if (ledger.busy + queue.size < capacity(engine, now) + maxWaiting) return undefined
+  counters.rejections++
+  return new PoolError.TooManyConnections({
+    pool: config.name,
+    reason: maxWaiting === 0 ? "Exhausted" : "WaitersFull",
+    stats: snapshot(engine)
+  })
+}
+
+/** while the server takes no more: what it has taken, and the attempt that finds out whether it takes more again */
+const capacity = <C>(engine: Engine<C>, now: number): number => {
+  const { admission, config: { maxConnections }, ledger } = engine
+  if (!admission.serverLimited) return maxConnections
+  const connecting = ledger.count(State.connecting)
+  return Math.min(maxConnections, ledger.live + connecting + admission.allowance(now, connecting, ledger.live))
+}
+
+/** @internal */
+export const timeoutError = <C>(engine: Engine<C>, waiter: Waiter<C>, now: number): PoolError.AcquireTimeout => {
+  const { admission, config, ledger } = engine
+  const connecting = ledger.count(State.connecting) > 0 || admission.paced
+  return new PoolError.AcquireTimeout({
+    pool: config.name,
+    phase: connecting ? "connecting" : ledger.count(State.reserved) > 0 ? "validating" : "queueing",
+    waitedMillis: now - waiter.since,
+    stats: snapshot(engine),
+    lastConnectError: admission.trouble?.cause
+  })
+}

@@ -1,0 +1,123 @@
+/**
+ * Callers that wait for a connection: a queue in order of arrival, and a heap in order of deadline, so that one timer
+ * serves them all. A waiter leaves both at once, whichever way it leaves.
+ */
+import * as Effect from "effect/Effect"
+import type * as PoolError from "../PoolError.js"
+import type { Entry } from "./entry.js"
+
+/** @internal */
+export class Waiter<C> {
+  /**
+   * The connection handed over. From then on the waiter owns the lease: its fiber takes it, or, when it has been
+   * interrupted meanwhile, gives it back by `Engine.withdraw`.
+   */
+  entry: Entry<C> | undefined = undefined
+  since = 0
+  deadline = Infinity
+  /** places in the queue and in the heap, which alone may touch them; `-1` is nowhere */
+  ahead: Waiter<C> | undefined = undefined
+  behind: Waiter<C> | undefined = undefined
+  heapIndex = -1
+  queued = false
+
+  constructor(readonly resume: (exit: Effect.Effect<Entry<C>, PoolError.AcquireError>) => void) {}
+
+  accept(entry: Entry<C>): void {
+    this.entry = entry
+    this.resume(Effect.succeed(entry))
+  }
+
+  fail(error: PoolError.AcquireError): void {
+    this.resume(Effect.fail(error))
+  }
+}
+
+/** @internal */
+export class WaiterQueue<C> {
+  private first: Waiter<C> | undefined = undefined
+  private last: Waiter<C> | undefined = undefined
+  private readonly deadlines: Array<Waiter<C>> = []
+  size = 0
+
+  get head(): Waiter<C> | undefined {
+    return this.first
+  }
+
+  get tail(): Waiter<C> | undefined {
+    return this.last
+  }
+
+  /** the earliest deadline of all, whoever's it is */
+  get nextDeadline(): number {
+    return this.deadlines.length === 0 ? Infinity : this.deadlines[0]!.deadline
+  }
+
+  add(waiter: Waiter<C>): void {
+    waiter.ahead = this.last
+    if (this.last === undefined) this.first = waiter
+    else this.last.behind = waiter
+    this.last = waiter
+    waiter.queued = true
+    this.size++
+    if (waiter.deadline !== Infinity) this.rise(waiter, this.deadlines.length)
+  }
+
+  remove(waiter: Waiter<C>): void {
+    const { ahead, behind } = waiter
+    if (ahead === undefined) this.first = behind
+    else ahead.behind = behind
+    if (behind === undefined) this.last = ahead
+    else behind.ahead = ahead
+    waiter.ahead = undefined
+    waiter.behind = undefined
+    waiter.queued = false
+    this.size--
+    if (waiter.heapIndex >= 0) this.leaveHeap(waiter)
+  }
+
+  /** one waiter whose deadline has passed, taken out */
+  takeExpired(now: number): Waiter<C> | undefined {
+    const earliest = this.deadlines[0]
+    if (earliest === undefined || earliest.deadline > now) return undefined
+    this.remove(earliest)
+    return earliest
+  }
+
+  private leaveHeap(waiter: Waiter<C>): void {
+    const hole = waiter.heapIndex
+    waiter.heapIndex = -1
+    const filler = this.deadlines.pop()!
+    if (filler === waiter) return
+    if (hole > 0 && this.deadlines[(hole - 1) >> 1]!.deadline > filler.deadline) this.rise(filler, hole)
+    else this.sink(filler, hole)
+  }
+
+  private rise(waiter: Waiter<C>, index: number): void {
+    const heap = this.deadlines
+    while (index > 0) {
+      const parent = heap[(index - 1) >> 1]!
+      if (parent.deadline <= waiter.deadline) break
+      heap[index] = parent
+      parent.heapIndex = index
+      index = (index - 1) >> 1
+    }
+    heap[index] = waiter
+    waiter.heapIndex = index
+  }
+
+  private sink(waiter: Waiter<C>, index: number): void {
+    const heap = this.deadlines
+    for (;;) {
+      let child = 2 * index + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && heap[child + 1]!.deadline < heap[child]!.deadline) child++
+      if (heap[child]!.deadline >= waiter.deadline) break
+      heap[index] = heap[child]!
+      heap[index]!.heapIndex = index
+      index = child
+    }
+    heap[index] = waiter
+    waiter.heapIndex = index
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * What a dialect has to supply. The pool, transactions, `SqlClient` and errors are made from it.
+ *
+ * A driver opens connections that do one thing at a time and say truthfully what state they are in. It never retries,
+ * never reconnects and never decides whether a connection is lent again.
+ *
+ * @since 0.1.0
+ */
+import type * as Pool from "@dbpool/core/Pool"
+import type * as Statement from "@effect/sql/Statement"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { StatementReason } from "./StatementError.js"
+import type { TransactionOptions } from "./Transaction.js"
+
+/**
+ * One physical connection, as the driver sees it.
+ *
+ * Statements come one at a time. Interrupting one only ends the waiting: the connection is `busy` until the server has
+ * answered, and a statement that finds it busy cancels what is running and waits for the end of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DriverConnection {
+  /** Runs one statement; rows are objects (`object`), arrays (`array`), or the driver's own result (`raw`). */
+  readonly execute: (
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: "object" | "array" | "raw"
+  ) => Effect.Effect<any, unknown>
+  /** Rows as they come, with back-pressure; the statement ends with the stream. */
+  readonly stream: (sql: string, params: ReadonlyArray<unknown>) => Stream.Stream<any, unknown>
+  /** Ends the transaction; `rolledBack` when the server answered the COMMIT so. */
+  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown>
+  /** Restores a session whose holder has gone: rolls back what is open. */
+  readonly reset: Effect.Effect<void, unknown>
+  /** Ends the running statement on the server, and ends when neither it nor the cancel can touch a later one. */
+  readonly cancel: Effect.Effect<void, unknown>
+  readonly validate: Effect.Effect<void, unknown>
+  /** What the connection is like right now, as far as the protocol tells without asking. */
+  readonly condition: () => Pool.Condition
+  /** Whether a transaction is open on the server; `failed` when it can only be rolled back. */
+  readonly transactionStatus: () => "none" | "open" | "failed"
+  /** Calls back once when the connection dies by itself. */
+  readonly onLost: (listener: (cause: unknown) => void) => void
+  /** Cuts the connection without a word, at once. */
+  readonly destroy: () => void
+}
+
+/**
+ * What a failed statement means. `refused`: the server said no, and the connection goes on. `unsent`: not a byte of it
+ * left this process, or the server said that it did not look at it. `lost`: nobody knows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Failure =
+  | {
+    readonly _tag: "refused"
+    readonly reason: StatementReason
+    readonly code: string | undefined
+    readonly constraint: string | undefined
+  }
+  | { readonly _tag: "unsent" }
+  | { readonly _tag: "lost" }
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Driver<C extends DriverConnection = DriverConnection, R = never> {
+  /** Opens a connection; closing its scope closes it, politely if it is idle. */
+  readonly connect: Effect.Effect<C, unknown, R | Scope.Scope>
+  readonly connectFault: (error: unknown) => Pool.Fault
+  readonly classify: (error: unknown) => Failure
+  readonly compiler: Statement.Compiler
+  readonly transformRows: (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+  /** Attributes of every span, by the OpenTelemetry conventions. */
+  readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
+  /** The statement that begins a transaction. */
+  readonly begin: (options: TransactionOptions) => string
+}

@@ -1,0 +1,47 @@
+/**
+ * A connection on loan, as `SqlPool.use` hands it out.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { QueryError } from "./SqlPoolError.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Row {
+  readonly [column: string]: unknown
+}
+
+/**
+ * Statements on it run one after the other, in the order in which they were asked for. After the end of its lease each
+ * fails with `LeaseReleased`, and nothing is sent.
+ *
+ * Every method fails with `StatementError` when the server refuses the statement, `NoSuchConnection` when the
+ * connection is gone and the statement was not executed, and `ConnectionLost` when it was lost with the statement
+ * under way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SqlConnection {
+  /** Rows as objects. Placeholders are the dialect's own: `$1`, `?`. */
+  readonly query: <A extends object = Row>(
+    sql: string,
+    params?: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<A>, QueryError>
+  /** Rows as arrays. */
+  readonly values: (
+    sql: string,
+    params?: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, QueryError>
+  /** The driver's own result, with row counts and field types. */
+  readonly raw: (sql: string, params?: ReadonlyArray<unknown>) => Effect.Effect<unknown, QueryError>
+  /** Rows as they come, with back-pressure. */
+  readonly stream: <A extends object = Row>(
+    sql: string,
+    params?: ReadonlyArray<unknown>
+  ) => Stream.Stream<A, QueryError>
+}

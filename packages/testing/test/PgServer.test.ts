@@ -1,0 +1,236 @@
+import * as PgServer from "@dbpool/testing/PgServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import { execFileSync, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as ReadLine from "node:readline"
+import { fileURLToPath } from "node:url"
+import * as Pg from "pg"
+import * as pgBinaries from "../src/internal/pgBinaries.js"
+import * as pgServer from "../src/internal/pgServer.js"
+
+const query = (url: string, text: string) =>
+  Effect.acquireUseRelease(
+    Effect.tryPromise(async () => {
+      const client = new Pg.default.Client({ connectionString: url })
+      client.on("error", () => {})
+      await client.connect()
+      return client
+    }),
+    (client) => Effect.tryPromise(() => client.query(text)),
+    (client) => Effect.promise(() => client.end())
+  ).pipe(Effect.map((result) => result.rows))
+
+const isRunning = (pid: number) => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Slim Linux images have no `ps`, and macOS has no `/proc`. */
+const parentOf = (pid: number) =>
+  process.platform === "linux"
+    ? Number(/^PPid:\s*(\d+)/m.exec(Fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
+    : Number(execFileSync("ps", ["-o", "ppid=", "-p", String(pid)], { encoding: "utf8" }))
+
+const isGone = (started: { readonly pid: number; readonly dataDirectory: string }) =>
+  !isRunning(started.pid) && !Fs.existsSync(Path.dirname(started.dataDirectory))
+
+const eventuallyGone = (started: { readonly pid: number; readonly dataDirectory: string }) =>
+  Effect.sync(() => isGone(started)).pipe(
+    Effect.repeat({ until: (gone) => gone, schedule: Schedule.spaced("20 millis") }),
+    Effect.timeout("8 seconds")
+  )
+
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "dbpool-test-"))),
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+)
+
+const withTmpdir = <A, E, R>(path: string, self: Effect.Effect<A, E, R>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      const before = process.env.TMPDIR
+      process.env.TMPDIR = path
+      return before
+    }),
+    () => self,
+    (before) =>
+      Effect.sync(() => {
+        if (before === undefined) {
+          delete process.env.TMPDIR
+        } else {
+          process.env.TMPDIR = before
+        }
+      })
+  )
+
+const holdServer = Effect.acquireRelease(
+  Effect.sync(() =>
+    spawn(
+      process.execPath,
+      ["--import", "tsx", fileURLToPath(new URL("./fixtures/holdServer.ts", import.meta.url))],
+      { cwd: fileURLToPath(new URL("..", import.meta.url)), stdio: ["ignore", "pipe", "inherit"] }
+    )
+  ),
+  (child) => Effect.sync(() => child.kill("SIGKILL"))
+).pipe(
+  Effect.flatMap((child) =>
+    Effect.async<
+      { readonly child: typeof child; readonly started: { readonly pid: number; readonly dataDirectory: string } }
+    >((resume) => {
+      child.once("exit", () => resume(Effect.dieMessage("the fixture ended early")))
+      ReadLine.createInterface({ input: child.stdout }).once("line", (line) => {
+        resume(Effect.succeed({ child, started: JSON.parse(line) }))
+      })
+    })
+  )
+)
+
+describe("PgServer", () => {
+  it.scopedLive("starts PostgreSQL 18 with the settings asked for", () =>
+    Effect.gen(function*() {
+      const server = yield* PgServer.make({ maxConnections: 17, settings: { work_mem: "5MB", fsync: "on" } })
+      const [row] = yield* query(
+        server.url,
+        `select current_user, current_database(), current_setting('server_encoding') as encoding,
+           current_setting('max_connections') as max, current_setting('work_mem') as work_mem,
+           current_setting('fsync') as fsync, current_setting('synchronous_commit') as synchronous_commit`
+      )
+      assert.deepStrictEqual(row, {
+        current_user: server.user,
+        current_database: server.database,
+        encoding: "UTF8",
+        max: "17",
+        work_mem: "5MB",
+        fsync: "on",
+        synchronous_commit: "off"
+      })
+      assert.match(Option.getOrThrow(server.started).version, /^18\./)
+    }))
+
+  it.scopedLive("lets nobody in without the password", () =>
+    Effect.gen(function*() {
+      const server = yield* PgServer.make()
+      const { cause } = yield* Effect.flip(query(server.url.replace(server.password, "guess"), "select 1"))
+      assert.include(String(cause), "password authentication failed")
+    }))
+
+  it.scopedLive("is gone with its directory when the scope closes, with clients connected", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const server = yield* Scope.extend(PgServer.make(), scope)
+      const started = Option.getOrThrow(server.started)
+      const client = new Pg.default.Client({ connectionString: server.url })
+      client.on("error", () => {})
+      yield* Effect.promise(() => client.connect())
+      const sleeping = yield* Effect.fork(Effect.tryPromise(() => client.query("select pg_sleep(60)")))
+      yield* Effect.sleep("50 millis")
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(isGone(started))
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(sleeping)))
+    }))
+
+  it.scopedLive("leaves nothing behind when it is interrupted while it starts", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      Fs.chmodSync(directory, 0o755)
+      yield* withTmpdir(
+        directory,
+        Effect.gen(function*() {
+          const starting = yield* Effect.fork(Effect.scoped(PgServer.make()))
+          yield* Effect.sync(() => Fs.readdirSync(directory).length).pipe(
+            Effect.repeat({ until: (n) => n > 0, schedule: Schedule.spaced("5 millis") })
+          )
+          yield* Fiber.interrupt(starting)
+        })
+      )
+      assert.deepStrictEqual(Fs.readdirSync(directory), [])
+    }))
+
+  it.scopedLive("is gone with its directory when its process is killed", () =>
+    Effect.gen(function*() {
+      const { child, started } = yield* holdServer
+      assert.isTrue(isRunning(started.pid))
+      child.kill("SIGKILL")
+      yield* eventuallyGone(started)
+    }))
+
+  it.scopedLive("is gone with its directory when the process that guards it was killed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const server = yield* Scope.extend(PgServer.make(), scope)
+      const started = Option.getOrThrow(server.started)
+      process.kill(parentOf(started.pid), "SIGKILL")
+      yield* Scope.close(scope, Exit.void)
+      yield* eventuallyGone(started)
+    }))
+
+  it.scopedLive("fails in one clear sentence when a setting is refused", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(PgServer.make({ settings: { no_such_setting: "1" } }))
+      assert.strictEqual(error._tag, "PgServerError")
+      assert.strictEqual(error.reason, "StartFailed")
+      assert.include(error.message, "no_such_setting")
+    }))
+
+  it.scopedLive("copies binaries that the server's user cannot run where they are", () =>
+    Effect.gen(function*() {
+      const binaries = yield* pgBinaries.resolve(process.platform, process.arch)
+      const directory = yield* temporaryDirectory
+      const native = Path.dirname(Path.dirname(binaries.postgres))
+      Fs.cpSync(native, Path.join(directory, "native"), { recursive: true, verbatimSymlinks: true })
+      const moved = {
+        initdb: Path.join(directory, "native", "bin", Path.basename(binaries.initdb)),
+        postgres: Path.join(directory, "native", "bin", Path.basename(binaries.postgres))
+      }
+      Object.values(moved).forEach((path) => Fs.chmodSync(path, 0o600))
+      const server = yield* pgServer.startFrom(moved, { settings: {} })
+      assert.deepStrictEqual(yield* query(server.url, "select 1 as one"), [{ one: 1 }])
+    }))
+
+  it.scopedLive("starts where only its owner may enter the directory for temporary files", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const server = yield* withTmpdir(directory, PgServer.make())
+      assert.deepStrictEqual(yield* query(server.url, "select 1 as one"), [{ one: 1 }])
+    }))
+
+  it.live("says which platform has no binaries", () =>
+    Effect.gen(function*() {
+      assert.include(yield* Effect.flip(pgBinaries.resolve("plan9", "mips")), "plan9 mips")
+    }))
+
+  it.scopedLive("makeTest uses the server at DBPOOL_PG_URL", () =>
+    Effect.gen(function*() {
+      const server = yield* PgServer.makeTest()
+      assert.strictEqual(server.host, "db.example")
+      assert.strictEqual(server.port, 5432)
+      assert.strictEqual(server.user, "me@home")
+      assert.strictEqual(server.password, "p/w")
+      assert.strictEqual(server.database, "shop")
+      assert.isTrue(Option.isNone(server.started))
+    }).pipe(
+      Effect.withConfigProvider(
+        ConfigProvider.fromMap(new Map([["DBPOOL_PG_URL", "postgres://me%40home:p%2Fw@db.example/shop"]]))
+      )
+    ))
+
+  it.live("refuses a URL that is not PostgreSQL's, without repeating it", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(PgServer.fromUrl("mysql://root:secret@localhost/shop"))
+      assert.strictEqual(error.reason, "InvalidUrl")
+      assert.notInclude(error.message, "secret")
+    }))
+})

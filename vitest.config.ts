@@ -1,0 +1,30 @@
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
+
+const project = (name: string, options: { readonly postgres: boolean }): TestProjectInlineConfiguration => ({
+  extends: true,
+  test: {
+    name,
+    root: `packages/${name}`,
+    include: ["test/**/*.test.ts"],
+    ...(options.postgres
+      ? { globalSetup: ["../testing/test/setup/pgServer.ts"], setupFiles: ["../testing/test/setup/pgServerUrl.ts"] }
+      : {})
+  }
+})
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    maxWorkers: 2,
+    minWorkers: 1,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    projects: [
+      project("core", { postgres: false }),
+      project("testing", { postgres: false }),
+      project("sql", { postgres: false }),
+      project("sql-pg", { postgres: true }),
+      project("examples", { postgres: true })
+    ]
+  }
+})
