@@ -17,7 +17,8 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     minWorkers: 1,
-    testTimeout: 30_000,
+    // only a bound for what hangs: some tests run whole programs, and machines can be slow
+    testTimeout: 120_000,
     hookTimeout: 30_000,
     projects: [
       project("core", { postgres: false }),

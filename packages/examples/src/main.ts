@@ -4,6 +4,7 @@
  *
  * `npm start -- --help` lists the options.
  */
+import * as PoolConfig from "@dbpool/core/PoolConfig"
 import * as PgPool from "@dbpool/sql-pg/PgPool"
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import * as PgServer from "@dbpool/testing/PgServer"
@@ -73,6 +74,13 @@ interface Settings {
   readonly json: boolean
 }
 
+const poolOptions = (settings: Settings): PoolConfig.PoolOptions => ({
+  name: "tpcb",
+  maxConnections: settings.connections,
+  minConnections: settings.minConnections,
+  acquireTimeout: settings.acquireTimeout as Duration.DurationInput
+})
+
 /** The work and the disturbances, on a pool that is opened here and closed again. */
 const work = (settings: Settings, control: SqlPool.SqlPool, applicationName: string, ledger: Ledger) =>
   Effect.gen(function*() {
@@ -104,18 +112,12 @@ const leftovers = (applicationName: string) =>
 const run = (settings: Settings, url: Redacted.Redacted) =>
   Effect.gen(function*() {
     const control = yield* SqlPool.SqlPool
+    yield* Tables.alone
     yield* Tables.scoped
     const ledger = new Ledger()
     const applicationName = `dbpool-tpcb-${process.pid}`
     const outcome = yield* work(settings, control, applicationName, ledger).pipe(
-      Effect.provide(PgPool.layer({
-        name: "tpcb",
-        url,
-        applicationName,
-        maxConnections: settings.connections,
-        minConnections: settings.minConnections,
-        acquireTimeout: settings.acquireTimeout as Duration.DurationInput
-      }))
+      Effect.provide(PgPool.layer({ ...poolOptions(settings), url, applicationName }))
     )
     const leaked = yield* leftovers(applicationName)
     const books = yield* Books.audit(ledger)
@@ -127,17 +129,20 @@ const run = (settings: Settings, url: Redacted.Redacted) =>
   }).pipe(
     Effect.scoped,
     // the tables, the kills and the audit have connections of their own, which nobody kills
-    Effect.provide(PgPool.layer({ name: "control", url, applicationName: "dbpool-control", maxConnections: 2 }))
+    Effect.provide(PgPool.layer({ name: "control", url, applicationName: "dbpool-control", maxConnections: 3 }))
   )
 
 const main = (settings: Settings) =>
   Effect.gen(function*() {
+    // a mistake in the options is told before anything is started
+    yield* PoolConfig.resolve(poolOptions(settings))
     const url = yield* Option.match(settings.url, {
       onNone: () =>
-        Effect.map(
-          Effect.zipLeft(PgServer.make(), Effect.sync(() => console.log("Started a PostgreSQL server"))),
-          (server) => server.url
-        ),
+        Effect.map(PgServer.make(), (server) => {
+          const { dataDirectory, version } = Option.getOrThrow(server.started)
+          console.log(`Started PostgreSQL ${version} on port ${server.port}, with its data in ${dataDirectory}`)
+          return server.url
+        }),
       onSome: Effect.succeed
     })
     yield* run(settings, Redacted.make(url))

@@ -3,6 +3,7 @@
  * `filler` of the history holds the id of the transaction that wrote the row, which is how the books are checked.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 
 export const branches = 1
@@ -28,6 +29,17 @@ const create = Effect.gen(function*() {
   yield* sql`insert into dbpool_tpcb.pgbench_accounts (aid, bid, abalance, filler)
     select aid, 1, 0, '' from generate_series(1, ${accounts}::int) aid`
   yield* sql`vacuum analyze dbpool_tpcb.pgbench_accounts`
+})
+
+/** Keeps a second run off the same database, by a lock that the server drops with the connection that holds it. */
+export const alone = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const connection = yield* sql.reserve
+  const [[free]] = yield* connection.executeValues(
+    "select pg_try_advisory_lock(hashtext('dbpool_tpcb'))",
+    []
+  ) as Effect.Effect<[[boolean]], SqlError>
+  if (!free) return yield* Effect.fail(new Error("Another run of the main job is using this database."))
 })
 
 /** the tables, for as long as the scope is open */

@@ -1,0 +1,124 @@
+import * as PgPool from "@dbpool/sql-pg/PgPool"
+import * as BlackHole from "@dbpool/testing/BlackHole"
+import * as PgServer from "@dbpool/testing/PgServer"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import type { Process } from "@effect/platform/CommandExecutor"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { assert, layer } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import type { Output } from "./run.js"
+import { run, start } from "./run.js"
+
+const main = (...args: ReadonlyArray<string>) => run("src/main.ts", args)
+
+/** one clear sentence, no stack, no secret, exit code 1 */
+const assertRefused = (output: Output, sentence: RegExp) => {
+  assert.strictEqual(output.code, 1)
+  const lines = output.stderr.trim().split("\n")
+  assert.lengthOf(lines, 1, output.stderr)
+  assert.match(lines[0]!, sentence)
+  assert.notInclude(output.stdout + output.stderr, "s3cret")
+}
+
+/** what a run prints until it is busy */
+const untilBusy = (child: Process) =>
+  Effect.map(
+    Stream.runCollect(
+      Stream.takeUntil(Stream.splitLines(Stream.decodeText(child.stdout)), (line) => line.includes("of 20000"))
+    ),
+    Chunk.toReadonlyArray
+  )
+
+const interrupt = (child: Process) => Effect.zipRight(Effect.fork(child.kill("SIGINT")), child.exitCode)
+
+layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServices: true, timeout: "1 minute" })(
+  "the main job",
+  (it) => {
+    it.scoped("balances its books, prints a table and, asked for JSON, an object in the last line", () =>
+      Effect.gen(function*() {
+        const { url } = yield* PgServer.PgServer
+        const { code, stderr, stdout } = yield* main("--url", url, "--transactions", "600", "--fibers", "30", "--json")
+        assert.strictEqual(code, 0, stderr)
+        const lines = stdout.trim().split("\n")
+        assert.isTrue(lines.some((line) => /^books +balanced/.test(line)), stdout)
+        const report = JSON.parse(lines.at(-1)!)
+        assert.strictEqual(report.transactions, 600)
+        assert.strictEqual(report.committed + report.outcomeUnknown, 600)
+        assert.isTrue(report.balanced)
+        assert.isAtLeast(report.historyRows, report.committed)
+        assert.isAtLeast(report.opened, 1)
+        assert.isAtLeast(report.lost, report.hits)
+        assert.strictEqual(report.leaked, 0)
+        assert.isAbove(report.txPerSecond, 0)
+        for (const key of ["p50", "p95", "p99"]) {
+          assert.isAbove(report.acquireMs[key], 0)
+          assert.isAbove(report.txMs[key], 0)
+        }
+      }))
+
+    it.scoped("fails when nobody was turned away in a run of 5,000 transactions", () =>
+      Effect.gen(function*() {
+        const { url } = yield* PgServer.PgServer
+        const { code, stderr } = yield* main(
+          ...["--url", url, "--transactions", "5000", "--fibers", "1", "--connections", "90"]
+        )
+        assert.strictEqual(code, 1)
+        assert.include(stderr, "No caller was turned away")
+      }))
+
+    it.scoped("stops within seconds on Ctrl-C, in mid-query too, and takes its server along", () =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const { child } = yield* start("src/main.ts", [])
+        const [, directory] = /with its data in (.*)/.exec((yield* untilBusy(child))[0]!)!
+        assert.isTrue(yield* fs.exists(directory!))
+        const [took, code] = yield* Effect.timed(interrupt(child))
+        assert.strictEqual(code, 130)
+        assert.isBelow(Duration.toSeconds(took), 5)
+        assert.isFalse(yield* fs.exists(directory!))
+      }))
+
+    it.scoped("keeps a second run off the same database, and leaves nothing in it when interrupted", () =>
+      Effect.gen(function*() {
+        const { url } = yield* PgServer.PgServer
+        const { child } = yield* start("src/main.ts", ["--url", url])
+        yield* untilBusy(child)
+        assertRefused(yield* main("--url", url), /Another run of the main job is using this database/)
+        assert.strictEqual(yield* interrupt(child), 130)
+        const left = yield* Effect.flatMap(SqlClient.SqlClient, (sql) =>
+          sql`select
+            (select count(*) from pg_namespace where nspname = 'dbpool_tpcb')::int as schemas,
+            (select count(*) from pg_stat_activity where application_name ~ '^dbpool-(tpcb|control)')::int as sessions`)
+          .pipe(Effect.provide(PgPool.layer({ url: Redacted.make(url) })))
+        assert.deepStrictEqual(left, [{ schemas: 0, sessions: 0 }])
+      }))
+
+    it.scoped("says in one sentence what is wrong with its options or the server", () =>
+      Effect.gen(function*() {
+        const server = yield* PgServer.PgServer
+        const hole = yield* BlackHole.make
+        const at = (user: string, password: string, database: string) =>
+          `postgres://${user}:${password}@${server.host}:${server.port}/${database}`
+        const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
+          [["--url", "postgres://nobody:s3cret@127.0.0.1:1/none"], /cannot connect .*ECONNREFUSED/],
+          [["--url", "postgres://nobody:s3cret@no-such-host.invalid/none"], /cannot connect .*no-such-host/],
+          [["--url", `postgres://nobody:s3cret@127.0.0.1:${hole.port}/none`], /cannot connect.*no answer within 5 s/],
+          [["--url", at("nobody", "s3cret", server.database)], /cannot connect: .*"nobody"/],
+          [["--url", at(server.user, server.password, "nothing")], /cannot connect: .*"nothing" does not exist/],
+          [["--url", "postgres://a:s3cret b@:x/%%"], /url is malformed/],
+          [["--url", "mysql://a:s3cret@localhost/b"], /url must begin with postgres/],
+          [["--min-connections", "20"], /minConnections must be at most maxConnections \(10\), not 20/],
+          [["--acquire-timeout=-1 second"], /acquireTimeout must be a duration above zero, not "-1 second"/],
+          [["--connections", "0"], /maxConnections must be an integer of at least 1, not 0/]
+        ]
+        const outputs = yield* Effect.forEach(cases, ([args]) => main(...args), { concurrency: 4 })
+        for (const [index, [, sentence]] of cases.entries()) assertRefused(outputs[index]!, sentence)
+      }))
+  }
+)
