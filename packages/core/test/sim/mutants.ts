@@ -1,0 +1,162 @@
+/**
+ * Deliberate bugs, at least two for each rule. The simulation has to find every one of them: a check that cannot fail
+ * proves nothing. Each is a change to the text of one file of `src/internal`, made when the simulation is bundled.
+ */
+export interface Mutant {
+  readonly rule: number
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+export const mutants: ReadonlyArray<Mutant> = [
+  {
+    rule: 1,
+    name: "a connection being closed holds no slot",
+    file: "entry.ts",
+    find: "return this.live + this.counts[State.connecting]! + this.counts[State.closing]!",
+    replace: "return this.live + this.counts[State.connecting]!"
+  },
+  {
+    rule: 1,
+    name: "counter leak",
+    file: "entry.ts",
+    find: "this.counts[entry.state]!--",
+    replace: "if (entry.state !== State.resetting || entry.uses % 3 !== 0) this.counts[entry.state]!--"
+  },
+  {
+    rule: 2,
+    name: "lent, and still in the idle store",
+    file: "engine.ts",
+    find: "    this.idle.remove(entry)\n    this.ledger.move(entry, State.leased)",
+    replace: "    if (entry.uses % 5 !== 4) this.idle.remove(entry)\n    this.ledger.move(entry, State.leased)"
+  },
+  {
+    rule: 2,
+    name: "given back by the hand-off, and kept",
+    file: "lease.ts",
+    find: "          engine.taken(entry)\n",
+    replace: "          engine.taken(entry)\n          if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
+  },
+  {
+    rule: 3,
+    name: "lost wake-up: a return does not look at the queue",
+    file: "engine.ts",
+    find: "if (this.queue.size > 0 || entry.softAt <= now || this.closing) this.pump(now)",
+    replace: "if (entry.softAt <= now || this.closing) this.pump(now)"
+  },
+  {
+    rule: 3,
+    name: "lost wake-up: a slot that becomes free is not used",
+    file: "engine.ts",
+    find: "    this.buried(entry, abandoned)\n    this.pump(this.now())",
+    replace: "    this.buried(entry, abandoned)\n    this.onProgress?.()"
+  },
+  {
+    rule: 4,
+    name: "a newcomer overtakes",
+    file: "waiterQueue.ts",
+    find:
+      "    waiter.ahead = this.last\n    if (this.last === undefined) this.first = waiter\n    else this.last.behind = waiter\n" +
+      "    this.last = waiter\n",
+    replace: "    waiter.behind = this.first\n    if (this.first === undefined) this.last = waiter\n" +
+      "    else this.first.ahead = waiter\n    this.first = waiter\n"
+  },
+  {
+    rule: 4,
+    name: "last come, first served",
+    file: "pump.ts",
+    find: "for (let waiter = queue.head; waiter !== undefined; waiter = queue.head) {\n    const entry = idle.peek()",
+    replace: "for (let waiter = queue.tail; waiter !== undefined; waiter = queue.tail) {\n    const entry = idle.peek()"
+  },
+  {
+    rule: 5,
+    name: "a deadline that begins anew",
+    file: "engine.ts",
+    find: "    if (entry.state !== State.reserved) return\n    const now = this.now()\n",
+    replace: "    if (entry.state !== State.reserved) return\n    const now = this.now()\n" +
+      "    for (let w = this.queue.head; w !== undefined; w = w.behind) {\n" +
+      "      const length = w.deadline - w.since\n      this.queue.remove(w)\n      w.since = now\n" +
+      "      w.deadline = now + length + 5000\n      this.queue.add(w)\n      break\n    }\n"
+  },
+  {
+    rule: 5,
+    name: "the alarm is not set for deadlines",
+    file: "pump.ts",
+    find: "Math.min(queue.nextDeadline, Outage.tellsAt(engine))",
+    replace: "Outage.tellsAt(engine)"
+  },
+  {
+    rule: 6,
+    name: "a connection that comes too late for its caller is closed",
+    file: "engine.ts",
+    find: "    this.counters.opened++\n",
+    replace: "    this.counters.opened++\n    if (this.queue.size === 0) return this.retire(entry)\n"
+  },
+  {
+    rule: 6,
+    name: "a caller that leaves takes a connect along",
+    file: "engine.ts",
+    find: "      this.queue.remove(waiter)\n      // the last one",
+    replace:
+      "      this.queue.remove(waiter)\n      if (this.queue.size === 0) this.interruptTasks(State.connecting, State.connecting)\n      // the last one"
+  },
+  {
+    rule: 7,
+    name: "hand-off to a waiter that has just been interrupted",
+    file: "lease.ts",
+    find: "if (waiter !== undefined) engine.withdraw(waiter)",
+    replace: "if (waiter !== undefined && waiter.entry === undefined) engine.withdraw(waiter)"
+  },
+  {
+    rule: 7,
+    name: "a holder that fails keeps its connection",
+    file: "lease.ts",
+    find: "        onFailure: (cause) => {\n          engine.release(entry)",
+    replace: "        onFailure: (cause) => {\n          if (entry.uses % 3 !== 0) engine.release(entry)"
+  },
+  {
+    rule: 8,
+    name: "lent with a statement still running",
+    file: "engine.ts",
+    find: "if (condition === \"clean\") this.returned(entry)",
+    replace: "if (condition === \"clean\" || condition === \"busy\") this.returned(entry)"
+  },
+  {
+    rule: 8,
+    name: "lent past its lifetime",
+    file: "engine.ts",
+    find: "return now < entry.hardAt &&\n",
+    replace: "return true &&\n"
+  },
+  {
+    rule: 9,
+    name: "what a connect opened too late is never closed",
+    file: "tasks.ts",
+    find: "entry.close = Effect.zipRight(Fiber.await(dial), Scope.close(scope, Exit.void))",
+    replace: "entry.close = Effect.flatMap(Fiber.await(dial), (exit) => " +
+      "Exit.isSuccess(exit) ? Scope.close(scope, Exit.void) : Effect.void)"
+  },
+  {
+    rule: 9,
+    name: "a connection that died while lent is never closed",
+    file: "engine.ts",
+    find: "    this.spawn(Tasks.bury(this, entry))\n",
+    replace: ""
+  },
+  {
+    rule: 10,
+    name: "closing has no bound",
+    file: "tasks.ts",
+    find: "settle(fiber, engine.config.closeTimeout)",
+    replace: "settle(fiber, Infinity)"
+  },
+  {
+    rule: 10,
+    name: "the shutdown waits for every lease",
+    file: "shutdown.ts",
+    find: "      engine.closeLeased()\n",
+    replace: ""
+  }
+]

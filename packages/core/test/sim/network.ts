@@ -1,0 +1,157 @@
+/**
+ * A server and the network to it, as bad as the dice say.
+ */
+import type * as Pool from "@dbpool/core/Pool"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { World } from "./world.js"
+
+export type Weather = "fine" | "slow" | "down" | "deaf" | "full" | "locked" | "stubborn"
+
+export class ConnectError extends Error {
+  constructor(message: string, readonly fault: Pool.Fault) {
+    super(message)
+  }
+}
+
+export class Socket {
+  /** the server still knows it */
+  alive = true
+  /** what a driver would see on its side */
+  condition: Pool.Condition = "clean"
+  /** who uses it right now */
+  holder: number | undefined
+  closed = 0
+  opened = false
+  /** a validation of it did not succeed */
+  doubted = false
+  lost: ((cause: unknown) => void) | undefined
+
+  constructor(readonly id: number) {}
+}
+
+export class Network {
+  weather: Weather = "fine"
+  /** how many the server takes in `full` weather */
+  limit = 2
+  readonly sockets: Array<Socket> = []
+  /** told how long it had taken when a connect is interrupted */
+  onDialInterrupted: (after: number) => void = () => {}
+
+  constructor(readonly world: World) {}
+
+  /** sockets that the server or the client still has */
+  get open(): ReadonlyArray<Socket> {
+    return this.sockets.filter((socket) => socket.opened && socket.closed === 0)
+  }
+
+  private delay(low: number, high: number): Effect.Effect<void> {
+    return Effect.suspend(() => Effect.sleep(this.world.dice.between(low, high)))
+  }
+
+  readonly connect: Effect.Effect<Socket, ConnectError, Scope.Scope> = Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = new Socket(this.sockets.length + 1)
+      this.sockets.push(socket)
+      return socket
+    }),
+    (socket) => this.close(socket)
+  ).pipe(Effect.tap((socket) => {
+    const begun = this.world.now
+    return Effect.onInterrupt(
+      this.dial(socket),
+      () => Effect.sync(() => this.onDialInterrupted(this.world.now - begun))
+    )
+  }))
+
+  private dial(socket: Socket): Effect.Effect<void, ConnectError> {
+    return Effect.suspend(() => {
+      const { dice } = this.world
+      const opened = Effect.sync(() => {
+        socket.opened = true
+        this.world.record(`socket ${socket.id} open`)
+      })
+      const refused = (message: string, fault: Pool.Fault) =>
+        Effect.zipRight(this.delay(0, 5), Effect.fail(new ConnectError(message, fault)))
+      switch (this.weather) {
+        case "fine":
+          return Effect.zipRight(dice.chance(0.1) ? Effect.void : this.delay(1, 40), opened)
+        case "slow":
+          return Effect.zipRight(this.delay(100, 3000), opened)
+        case "down":
+          return refused("refused", "transient")
+        case "deaf":
+          return dice.chance(0.5) ? Effect.never : refused("timed out", "transient")
+        case "full":
+          return this.open.length >= this.limit
+            ? refused("too many", "refused")
+            : Effect.zipRight(this.delay(1, 10), opened)
+        case "locked":
+          return refused("wrong password", "fatal")
+        case "stubborn":
+          return Effect.uninterruptible(Effect.zipRight(this.delay(500, 12_000), opened))
+      }
+    })
+  }
+
+  private close(socket: Socket): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { dice } = this.world
+      const gone = Effect.sync(() => {
+        socket.closed++
+        socket.alive = false
+        this.world.record(`socket ${socket.id} closed`)
+      })
+      if (!socket.opened) return gone
+      return Effect.zipRight(
+        dice.chance(0.05) ? this.delay(2000, 20_000) : dice.chance(0.5) ? this.delay(0, 20) : Effect.void,
+        gone
+      )
+    })
+  }
+
+  readonly hooks = {
+    connect: this.connect,
+    fault: (error: unknown): Pool.Fault => error instanceof ConnectError ? error.fault : "transient",
+    validate: (socket: Socket): Effect.Effect<boolean> =>
+      Effect.suspend(() => {
+        socket.doubted = true
+        if (this.weather === "deaf" && this.world.dice.chance(0.7)) return Effect.never
+        return Effect.zipRight(
+          this.delay(0, 5),
+          Effect.sync(() => {
+            socket.doubted = !socket.alive
+            return socket.alive
+          })
+        )
+      }),
+    condition: (socket: Socket): Pool.Condition => socket.alive ? socket.condition : "broken",
+    cancel: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "dirty"),
+    reset: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "clean"),
+    onLost: (socket: Socket, lost: (cause: unknown) => void): void => {
+      socket.lost = lost
+    },
+    destroy: (socket: Socket): void => {
+      socket.alive = false
+      this.world.record(`socket ${socket.id} destroyed`)
+    }
+  }
+
+  private repair(socket: Socket, to: Pool.Condition): Effect.Effect<void, string> {
+    return Effect.suspend((): Effect.Effect<void, string> => {
+      const { dice } = this.world
+      if (dice.chance(0.05)) return Effect.never
+      if (dice.chance(0.05)) return Effect.fail("it would not")
+      return Effect.zipRight(this.delay(0, 30), Effect.sync(() => void (socket.condition = to)))
+    })
+  }
+
+  /** the server drops a connection; a driver that listens notices, one whose packets are lost does not */
+  kill(socket: Socket): void {
+    if (!socket.opened || socket.closed > 0 || !socket.alive) return
+    socket.alive = false
+    const heard = this.weather !== "deaf" && this.world.dice.chance(0.7)
+    this.world.record(`socket ${socket.id} killed${heard ? "" : ", unheard"}`)
+    if (heard) socket.lost?.(new Error("killed"))
+  }
+}
