@@ -50,12 +50,13 @@ export interface PoolOptions {
   readonly connectTimeout?: Duration.DurationInput | undefined
   /**
    * When to try again after a failed connect; it starts anew after a success. When it ends, the callers that wait get
-   * `ConnectFailed`. Default: `PoolSchedule.connect`
+   * `ConnectFailed`, and the pool rests until the next caller comes. Default: `PoolSchedule.connect`
    */
   readonly connectRetry?: Schedule.Schedule<unknown, unknown> | undefined
   /**
    * How long an outage may make callers wait. Once no connection has worked for that long they get the cause, as
-   * `ConnectFailed`, at once, and one connection after another is tried in the background. Default: 5 seconds
+   * `ConnectFailed`, at once, and one connection after another is tried in the background. Zero tells even the caller
+   * whose attempt would end the outage. Default: 5 seconds
    */
   readonly failFastAfter?: Duration.DurationInput | undefined
   /** How many connects may be under way at once. Default: 4 */

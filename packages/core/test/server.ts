@@ -60,7 +60,12 @@ export class Server {
 
   /** everything is quick and works again */
   calm(): void {
-    this.connectTime = this.validateTime = this.resetTime = this.cancelTime = this.closeTime = 0
+    this.connectTime =
+      this.validateTime =
+      this.resetTime =
+      this.cancelTime =
+      this.closeTime =
+        0
     this.refuse = undefined
     this.limit = Infinity
   }

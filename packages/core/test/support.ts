@@ -52,13 +52,15 @@ export const balanced = (server: Server, pool: TestPool) =>
         `connection ${id} was closed ${closed} times, destroyed ${destroyed} times`
       )
     }
-    const { idle, leased, open, opened, closed, waiting } = yield* pool.stats
+    const { closed, idle, leased, open, opened, waiting } = yield* pool.stats
     assert.deepStrictEqual({ open, idle, leased, waiting }, { open: 0, idle: 0, leased: 0, waiting: 0 })
     assert.strictEqual(closed, opened)
   })
 
-/** lets everything run that needs no time */
-export const settle = TestClock.adjust(0)
+/** lets everything run that needs no time: fibers go on in microtasks, and those are done when it is the loop's turn */
+export const settle = Effect.async<void>((resume) => {
+  setImmediate(() => setImmediate(() => resume(Effect.void)))
+})
 
 /** starts a caller in the background and lets it run until it waits */
 export const start = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.zipLeft(Effect.forkScoped(self), settle)

@@ -1,5 +1,6 @@
 import * as AcquireOptions from "@dbpool/core/AcquireOptions"
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -99,7 +100,11 @@ describe("acquireTimeout", () => {
 
   it.scoped("of infinity waits for ever", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, acquireTimeout: "Infinity" })
+      const pool = yield* makePool(new Server(), {
+        maxConnections: 1,
+        acquireTimeout: Duration.infinity,
+        maxLifetime: Duration.infinity
+      })
       const held = yield* hold(pool)
       const caller = yield* start(use(pool))
       yield* TestClock.adjust("2 days")
@@ -175,7 +180,7 @@ describe("Effect.timeout", () => {
       const using = yield* start(timed(Effect.timeout(use(pool), "200 millis")))
       const acquiring = yield* start(timed(Effect.scoped(Effect.timeout(pool.acquire, "200 millis"))))
       yield* TestClock.adjust("1 second")
-      for (const { at, exit } of yield* Fiber.joinAll([using, acquiring] as const)) {
+      for (const { at, exit } of [yield* Fiber.join(using), yield* Fiber.join(acquiring)]) {
         failsWith(exit, "TimeoutException")
         assert.strictEqual(at, 200)
       }
@@ -197,7 +202,7 @@ describe("Effect.timeout", () => {
       const acquiring = yield* start(timed(Effect.scoped(Effect.timeout(pool.acquire, "200 millis"))))
       const patient = yield* start(timed(use(pool)))
       yield* TestClock.adjust("1 minute")
-      for (const { at, exit } of yield* Fiber.joinAll([using, acquiring] as const)) {
+      for (const { at, exit } of [yield* Fiber.join(using), yield* Fiber.join(acquiring)]) {
         failsWith(exit, "TimeoutException")
         assert.strictEqual(at, 200)
       }

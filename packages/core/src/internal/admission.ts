@@ -42,7 +42,9 @@ export class Admission {
   private limited: Trouble | undefined = undefined
   private since = 0
   private lastGood = -Infinity
-  private lastFail = -Infinity
+  /** attempts so far, and how many of them had begun when one last failed: those say nothing about what came after */
+  private attempts = 0
+  private outdated = 0
   /** no attempt before that while down or limited; `Infinity` while the schedule is being asked */
   next = -Infinity
   /** doubles with each success after an outage: 1, 2, 4, ... so that a server that comes back is not stormed */
@@ -136,15 +138,17 @@ export class Admission {
       : Infinity
   }
 
-  started(now: number): void {
+  /** an attempt begins; returns its number */
+  started(now: number): number {
     this.lastStart = now
     this.turnedAway = false
     this.resting = false
+    return ++this.attempts
   }
 
   /** a connect worked; what began before the last failure proves nothing */
-  connected(now: number, startedAt: number): void {
-    if (startedAt < this.lastFail) return
+  connected(now: number, attempt: number): void {
+    if (attempt <= this.outdated) return
     this.ramp = this.outage === undefined ? Math.min(this.ramp * 2, Number.MAX_SAFE_INTEGER) : 1
     this.outage = undefined
     this.limited = undefined
@@ -156,7 +160,7 @@ export class Admission {
    * asked for the next attempt: of several that failed together only the first counts. `since` is when the trouble
    * began as far as anybody knows.
    */
-  failed(now: number, startedAt: number, since: number, fault: Fault, cause: unknown, live: number): boolean {
+  failed(attempt: number, since: number, fault: Fault, cause: unknown, live: number): boolean {
     if (fault === "refused" && live > 0 && this.outage === undefined) {
       this.limited = { cause, fault, attempts: (this.limited?.attempts ?? 0) + 1 }
     } else {
@@ -166,8 +170,8 @@ export class Admission {
       }
       this.outage = { cause, fault, attempts: (this.outage?.attempts ?? 0) + 1 }
     }
-    if (startedAt < this.lastFail) return false
-    this.lastFail = now
+    if (attempt <= this.outdated) return false
+    this.outdated = this.attempts
     this.next = Infinity
     return true
   }
@@ -185,8 +189,8 @@ export class Admission {
   }
 
   /** a connection came back in order; returns whether the schedule starts anew with the next failure */
-  returned(now: number, startedAt: number): boolean {
+  returned(now: number, attempt: number): boolean {
     this.lastGood = now
-    return startedAt >= this.lastFail
+    return attempt > this.outdated
   }
 }

@@ -19,6 +19,7 @@ export class Alarm {
   constructor(
     private readonly runtime: Runtime.Runtime<never>,
     private readonly clock: Clock.Clock,
+    private readonly now: () => number,
     private readonly ring: () => void
   ) {}
 
@@ -27,8 +28,9 @@ export class Alarm {
     if (at >= this.at) return
     this.clear()
     this.at = Math.min(at, now + longest)
+    const until = this.at
     // Timers know whole milliseconds only; one that is early by a fraction would ring again and again.
-    const sleep = this.clock.sleep(Duration.millis(Math.max(0, Math.ceil(this.at - now))))
+    const sleep = Effect.suspend(() => this.clock.sleep(Duration.millis(Math.max(0, Math.ceil(until - this.now())))))
     // Not started at once: a sleep of zero would ring in the middle of the decision that sets the alarm.
     const fiber = Runtime.runFork(this.runtime)(Effect.interruptible(sleep), { immediate: false })
     this.fiber = fiber

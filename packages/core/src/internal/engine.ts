@@ -18,7 +18,8 @@ import { Admission } from "./admission.js"
 import { Alarm } from "./alarm.js"
 import { Counters } from "./counters.js"
 import { Entry, Ledger, State } from "./entry.js"
-import type { Condition, Hooks } from "./hooks.js"
+import type { Hooks } from "./hooks.js"
+import { conditionOf } from "./hooks.js"
 import * as Housekeeping from "./housekeeping.js"
 import { IdleStore } from "./idleStore.js"
 import * as Outage from "./outage.js"
@@ -53,7 +54,6 @@ export class Engine<C> {
   readonly alarm: Alarm
   private readonly taskRuntime: Runtime.Runtime<never>
   private readonly origin: bigint
-  private nextId = 1
   private pumping = false
   private pumpAgain = false
 
@@ -71,7 +71,7 @@ export class Engine<C> {
     )
     this.retry = new Retry(config.connectRetry, clock)
     this.taskRuntime = Runtime.disableRuntimeFlag(runtime, RuntimeFlags.Interruption)
-    this.alarm = new Alarm(runtime, clock, () => this.tick())
+    this.alarm = new Alarm(runtime, clock, () => this.now(), () => this.tick())
   }
 
   /** milliseconds since the pool was made, by a clock that only goes forward */
@@ -139,7 +139,7 @@ export class Engine<C> {
   release(entry: Entry<C>): void {
     if (entry.state === State.detached) this.finish(entry)
     else if (entry.state === State.leased) {
-      const condition = this.condition(entry)
+      const condition = conditionOf(this.hooks, entry.connection)
       if (condition === "clean") this.returned(entry)
       else if (condition === "broken") this.broken(entry)
       else this.restore(entry, condition)
@@ -148,7 +148,9 @@ export class Engine<C> {
 
   /** The holder says that the connection is no good. It is closed now, so that nobody has to wait for the holder. */
   invalidate(entry: Entry<C>): void {
-    if (entry.state === State.leased) this.retire(entry)
+    if (entry.state !== State.leased) return
+    this.retire(entry)
+    this.pump(this.now())
   }
 
   // ------------------------------------------------------------------ the end
@@ -179,13 +181,13 @@ export class Engine<C> {
   connected(entry: Entry<C>): void {
     const now = this.now()
     this.counters.opened++
-    this.admission.connected(now, entry.startedAt)
+    this.admission.connected(now, entry.id)
     entry.opened = true
     entry.idleSince = now
     entry.provedAt = now
-    // one more may make the oldest one spare
-    if (this.idle.oldest !== undefined) this.alarm.set(Housekeeping.dueAt(this, this.idle.oldest, now), now)
     this.keep(entry, now)
+    // one more may have made the oldest one spare
+    if (this.idle.oldest !== undefined) this.alarm.set(Housekeeping.dueAt(this, this.idle.oldest, now), now)
     this.replacement.opened(this, entry)
     this.pump(now)
   }
@@ -231,7 +233,9 @@ export class Engine<C> {
 
   /** It could not be restored. */
   unfit(entry: Entry<C>): void {
-    if (entry.state === State.cancelling || entry.state === State.resetting) this.retire(entry)
+    if (entry.state !== State.cancelling && entry.state !== State.resetting) return
+    this.retire(entry)
+    this.pump(this.now())
   }
 
   closed(entry: Entry<C>, abandoned: boolean): void {
@@ -314,16 +318,6 @@ export class Engine<C> {
     })
   }
 
-  /** what a broken hook says of a connection is that it must not be lent again */
-  condition(entry: Entry<C>): Condition {
-    if (this.hooks.condition === undefined) return "clean"
-    try {
-      return this.hooks.condition(entry.connection)
-    } catch {
-      return "broken"
-    }
-  }
-
   /** takes an idle connection for a borrower who is about to get it */
   lend(entry: Entry<C>): void {
     this.idle.remove(entry)
@@ -332,11 +326,10 @@ export class Engine<C> {
 
   /** starts to open a connection */
   open(now: number): void {
-    const entry = new Entry<C>(this.nextId++, now)
+    const entry = new Entry<C>(this.admission.started(now), now)
     this.ledger.enter(entry)
     this.entries.add(entry)
     this.replacement.started(entry)
-    this.admission.started(now)
     this.spawn(Tasks.connect(this, entry), entry)
   }
 
@@ -349,7 +342,7 @@ export class Engine<C> {
 
   private returned(entry: Entry<C>): void {
     const now = this.now()
-    if (this.admission.returned(now, entry.startedAt)) this.retry.restart()
+    if (this.admission.returned(now, entry.id)) this.retry.restart()
     entry.proven = true
     entry.idleSince = now
     entry.provedAt = now

@@ -54,8 +54,6 @@ export class Entry<C> {
   connection: C = undefined as C
   /** closes it for good; run once, by the task of `closing`, or at the end of `detached` */
   close: Effect.Effect<void> = Effect.void
-  /** when its connect began: what happened to the server before that says nothing about it */
-  readonly startedAt: number
   /** replaced from here on when nobody needs it, and never lent from `hardAt` on */
   softAt = Infinity
   hardAt = Infinity
@@ -73,9 +71,8 @@ export class Entry<C> {
   older: Entry<C> | undefined = undefined
   newer: Entry<C> | undefined = undefined
 
-  constructor(readonly id: number, startedAt: number) {
-    this.startedAt = startedAt
-  }
+  /** `id`: which attempt to connect this is, the first being 1; `startedAt`: when it began */
+  constructor(readonly id: number, readonly startedAt: number) {}
 }
 
 /**

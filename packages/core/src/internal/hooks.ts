@@ -20,3 +20,17 @@ export interface Hooks<C> {
   readonly onLost: ((connection: C, lost: (cause: unknown) => void) => void) | undefined
   readonly destroy: ((connection: C) => void) | undefined
 }
+
+/**
+ * What a connection is like. What a hook that throws says of it is that it must not be lent again.
+ *
+ * @internal
+ */
+export const conditionOf = <C>({ condition }: Hooks<C>, connection: C): Condition => {
+  if (condition === undefined) return "clean"
+  try {
+    return condition(connection)
+  } catch {
+    return "broken"
+  }
+}

@@ -20,7 +20,7 @@ export const record = <C>(engine: Engine<C>, entry: Entry<C>, since: number, fau
   const { admission, ledger } = engine
   if (engine.closing) return
   const now = engine.now()
-  if (admission.failed(now, entry.startedAt, since, fault, cause, ledger.live)) {
+  if (admission.failed(entry.id, since, fault, cause, ledger.live)) {
     engine.spawn(Tasks.askRetry(engine, cause))
   }
   if (admission.lost(now, ledger.live)) tellAll(engine)

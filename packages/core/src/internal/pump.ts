@@ -10,10 +10,11 @@ import * as Outage from "./outage.js"
 /** @internal */
 export const turn = <C>(engine: Engine<C>, now: number): void => {
   serve(engine, now)
-  Outage.tellDue(engine, now)
   engine.admission.observeQueue(now, engine.queue.head?.since)
   renew(engine, now)
   connect(engine, now)
+  // after the connects: whoever is told of an outage has at least caused another attempt, if one was due
+  Outage.tellDue(engine, now)
   setAlarm(engine, now)
 }
 

@@ -18,6 +18,7 @@ import type { Fault } from "./admission.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { State } from "./entry.js"
+import { conditionOf } from "./hooks.js"
 import * as Outage from "./outage.js"
 
 /** how long a schedule may take to answer */
@@ -143,10 +144,10 @@ export const restore = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<vo
     let fit = true
     if (entry.state === State.cancelling) {
       fit = yield* run(hooks.cancel)
-      if (fit && engine.condition(entry) === "dirty") engine.resetting(entry)
+      if (fit && conditionOf(hooks, entry.connection) === "dirty") engine.resetting(entry)
     }
     if (entry.state === State.resetting) fit = yield* run(hooks.reset)
-    if (fit && engine.condition(entry) === "clean") engine.restored(entry)
+    if (fit && conditionOf(hooks, entry.connection) === "clean") engine.restored(entry)
     else engine.unfit(entry)
   })
 

@@ -1,0 +1,220 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/TestClock"
+import { Admission } from "../src/internal/admission.js"
+import { Refused, Server } from "./server.js"
+import { failsWith, hold, makePool, settle, start, timed, use, warm } from "./support.js"
+
+describe("minConnections", () => {
+  it.scoped("are opened without anybody asking, and opened again when they die", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { minConnections: 3 })
+      yield* settle
+      assert.strictEqual((yield* pool.stats).idle, 3)
+      server.connections[1]!.die()
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* pool.stats).idle, 3)
+      assert.strictEqual(server.connections.length, 4)
+    }))
+})
+
+describe("connectConcurrency", () => {
+  const most = (connectConcurrency: number) =>
+    Effect.gen(function*() {
+      const server = new Server()
+      server.connectTime = "1 second"
+      const pool = yield* makePool(server, {
+        connectConcurrency,
+        maxConnections: 20,
+        acquireTimeout: "5 minutes"
+      })
+      const callers = yield* Effect.forEach(Array.from({ length: 20 }), () => start(hold(pool)))
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.joinAll(callers)
+      return server.maxConnecting
+    })
+
+  it.scoped("bounds the connects under way at once", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* most(1), 1)
+      assert.strictEqual(yield* most(3), 3)
+      assert.strictEqual(yield* most(8), 8)
+    }))
+
+  it.scoped("is only reached by a queue that goes on waiting", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { connectConcurrency: 4, maxConnections: 20 })
+      yield* warm(pool, 8)
+      server.connectTime = "1 second"
+      yield* Effect.forEach(Array.from({ length: 8 }), () => hold(pool))
+      yield* Effect.forEach(Array.from({ length: 8 }), () => start(hold(pool)))
+      const connecting = Effect.map(pool.stats, (stats) => stats.connecting)
+      const seen = [yield* connecting]
+      for (let i = 0; i < 4; i++) {
+        yield* TestClock.adjust("25 millis")
+        seen.push(yield* connecting)
+      }
+      assert.deepStrictEqual(seen, [1, 2, 3, 4, 4])
+      yield* TestClock.adjust("10 seconds")
+    }))
+
+  it.scoped("a queue that was left does not pass on what it earned", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { connectConcurrency: 8, maxConnections: 20 })
+      yield* warm(pool, 8)
+      server.connectTime = "3 seconds"
+      yield* Effect.forEach(Array.from({ length: 8 }), () => hold(pool))
+      const impatient = yield* Effect.forEach(Array.from({ length: 8 }), () => start(use(pool)))
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* pool.stats).connecting, 5)
+      yield* Fiber.interruptAll(impatient)
+      yield* Effect.forEach(Array.from({ length: 8 }), () => start(use(pool)))
+      yield* TestClock.adjust("25 millis")
+      assert.strictEqual((yield* pool.stats).connecting, 5)
+      yield* TestClock.adjust("1 minute")
+    }))
+
+  it("is earned step by step, however often anybody looks", () => {
+    const admission = new Admission(5000, 4, 7000)
+    for (let i = 0; i < 3; i++) admission.connected(0, admission.started(0))
+    const allowed = [24, 25, 25, 25, 49, 50].map((now) => {
+      admission.observeQueue(now, 0)
+      return admission.allowance(now, 0, 1)
+    })
+    assert.deepStrictEqual(allowed, [1, 2, 2, 2, 2, 3])
+    admission.observeQueue(60, undefined)
+    assert.strictEqual(admission.allowance(60, 0, 1), 1)
+  })
+})
+
+describe("a burst", () => {
+  it.scoped("of 50 requests, 2 ms each, does not open a connection for every one of them", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { minConnections: 5, maxConnections: 50 })
+      yield* settle
+      server.connectTime = "150 millis"
+      const callers = yield* start(Effect.all(
+        Array.from({ length: 50 }, () => timed(pool.use(() => Effect.sleep("2 millis")))),
+        { concurrency: "unbounded" }
+      ))
+      yield* TestClock.adjust("1 second")
+      const done = yield* Fiber.join(callers)
+      assert.isTrue(done.every(({ exit }) => Exit.isSuccess(exit)))
+      assert.isAtMost(Math.max(...done.map(({ at }) => at)), 20)
+      assert.isAtMost(server.connections.length, 8)
+    }))
+
+  it.scoped("of long holds gets all the connections it needs", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { minConnections: 5, maxConnections: 50 })
+      yield* settle
+      server.connectTime = "5 millis"
+      const callers = yield* Effect.forEach(Array.from({ length: 50 }), () => start(hold(pool)))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.joinAll(callers)
+      assert.strictEqual((yield* pool.stats).leased, 50)
+    }))
+})
+
+describe("a server that refuses more connections", () => {
+  it.scoped("is shared fairly: it takes 5 of 20, and everybody gets served", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      server.limit = 5
+      const pool = yield* makePool(server, { maxConnections: 20, acquireTimeout: "1 minute" })
+      const callers = yield* start(Effect.all(
+        Array.from({ length: 100 }, () => Effect.exit(pool.use(() => Effect.sleep("200 millis")))),
+        { concurrency: "unbounded" }
+      ))
+      yield* TestClock.adjust("10 seconds")
+      const exits = yield* Fiber.join(callers)
+      assert.isTrue(exits.every(Exit.isSuccess))
+      assert.strictEqual(server.maxOpen, 5)
+      assert.isAtMost(server.attempts, 5 + 10)
+    }))
+
+  it.scoped("is told as TooManyConnections when the pool has none", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      server.limit = 0
+      const pool = yield* makePool(server, { failFastAfter: "1 second" })
+      const caller = yield* start(Effect.exit(use(pool)))
+      yield* TestClock.adjust("1 second")
+      const error = failsWith(yield* Fiber.join(caller), "TooManyConnections")
+      assert.strictEqual(error.reason, "ServerRefused")
+      assert.include(error.message, "too many connections")
+    }))
+
+  it.scoped("is not asked in a hurry when the schedule ends", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      server.limit = 1
+      const pool = yield* makePool(server, { connectRetry: Schedule.recurs(0), acquireTimeout: "1 minute" })
+      yield* hold(pool)
+      yield* start(Effect.exit(use(pool)))
+      yield* TestClock.adjust("50 seconds")
+      assert.isAtMost(server.attempts, 13)
+      yield* TestClock.adjust("10 seconds")
+    }))
+})
+
+describe("a proxy in front of a server that is down", () => {
+  it.scoped("is not believed after a failure: the connection must be valid, too", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      server.refuse = new Refused("down")
+      const pool = yield* makePool(server, { failFastAfter: "1 second" })
+      const caller = yield* start(Effect.exit(use(pool)))
+      yield* settle
+      server.refuse = undefined
+      server.validateTime = "never"
+      yield* TestClock.adjust("1 second")
+      failsWith(yield* Fiber.join(caller), "ConnectFailed")
+      server.validateTime = 0
+      yield* TestClock.adjust("10 seconds")
+      yield* use(pool)
+      assert.strictEqual((yield* pool.stats).opened, 1)
+    }))
+
+  it.scoped("that takes connections and drops them unused is not stormed", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const dropped = Effect.tap(server.connect, (connection) =>
+        Effect.fork(Effect.delay(Effect.sync(() => connection.die()), "1 millis")))
+      yield* makePool(server, { connect: dropped, minConnections: 2 })
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtMost(server.attempts, 15)
+    }))
+
+  it.scoped("that drops connections on first use is not stormed", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { onLost: undefined })
+      const callers = yield* start(Effect.forEach(
+        Array.from({ length: 50 }),
+        () => Effect.exit(pool.use((connection) => Effect.sync(() => connection.die())))
+      ))
+      yield* TestClock.adjust("5 seconds")
+      assert.isAtMost(server.attempts, 10)
+      yield* Fiber.interrupt(callers)
+    }))
+
+  it.scoped("a connection cut after a long quiet time is no outage", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { minConnections: 1 })
+      yield* TestClock.adjust("1 minute")
+      server.kill()
+      yield* settle
+      assert.strictEqual(server.attempts, 2)
+      assert.strictEqual((yield* pool.stats).idle, 1)
+    }))
+})

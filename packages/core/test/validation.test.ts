@@ -1,0 +1,185 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/TestClock"
+import { Refused, Server } from "./server.js"
+import { failsWith, hold, makePool, settle, start, timed, use, warm } from "./support.js"
+
+describe("validate", () => {
+  it.scoped("is asked after validateAfterIdle, and not before", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validateAfterIdle: "10 seconds" })
+      yield* use(pool)
+      yield* TestClock.adjust("10 seconds")
+      yield* use(pool)
+      assert.strictEqual(server.validations, 0)
+      yield* TestClock.adjust("11 seconds")
+      assert.strictEqual(yield* use(pool), 1)
+      assert.strictEqual(server.validations, 1)
+    }))
+
+  it.scoped("with validateAfterIdle of zero is asked each time, once", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validateAfterIdle: 0 })
+      for (let i = 0; i < 5; i++) {
+        assert.strictEqual(yield* use(pool), 1)
+        yield* TestClock.adjust("1 millis")
+      }
+      assert.strictEqual(server.validations, 4)
+    }))
+
+  it.scoped("is never asked when there is none", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validate: undefined })
+      yield* use(pool)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* use(pool), 1)
+      assert.strictEqual(server.validations, 0)
+    }))
+
+  it.scoped("drops stale connections one after another until one is good", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server)
+      yield* warm(pool, 4)
+      const last = server.connections[0]!
+      yield* TestClock.adjust("10 seconds")
+      for (const connection of server.connections) connection.valid = connection === last
+      assert.strictEqual(yield* use(pool), last.id)
+      yield* settle
+      const { open, stale } = yield* pool.stats
+      assert.deepStrictEqual({ stale, open }, { stale: 3, open: 1 })
+    }))
+
+  it.scoped("takes false, a failure and a defect for the same: not valid", () =>
+    Effect.gen(function*() {
+      const answers = [Effect.succeed(false), Effect.fail("no"), Effect.die("a bug")]
+      for (const answer of answers) {
+        const pool = yield* makePool(new Server(), { validate: () => answer })
+        yield* use(pool)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(yield* use(pool), 2)
+      }
+    }))
+
+  it.scoped("leaves the waiter its place: a newcomer does not overtake it", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { maxConnections: 1 })
+      yield* warm(pool, 1)
+      yield* TestClock.adjust("10 seconds")
+      server.connections[0]!.valid = false
+      server.validateTime = "1 second"
+      server.connectTime = "1 second"
+      const order: Array<string> = []
+      const first = yield* start(pool.use(() => Effect.sync(() => order.push("first"))))
+      yield* TestClock.adjust("500 millis")
+      const newcomer = yield* start(pool.use(() => Effect.sync(() => order.push("newcomer"))))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.joinAll([first, newcomer])
+      assert.deepStrictEqual(order, ["first", "newcomer"])
+    }))
+
+  it.scoped("does not run for more connections than there are callers", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server)
+      yield* warm(pool, 5)
+      yield* TestClock.adjust("10 seconds")
+      server.validateTime = "1 second"
+      const callers = yield* Effect.forEach([1, 2], () => start(use(pool)))
+      const { idle, reserved } = yield* pool.stats
+      assert.deepStrictEqual({ idle, reserved }, { idle: 3, reserved: 2 })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.joinAll(callers)
+      assert.strictEqual(server.attempts, 5)
+    }))
+
+  it.scoped("a connection whose waiter has gone meanwhile becomes idle, and does not look used", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { idleTimeout: "1 minute" })
+      yield* warm(pool, 1)
+      yield* TestClock.adjust("50 seconds")
+      server.validateTime = "1 second"
+      const caller = yield* start(use(pool))
+      yield* Fiber.interrupt(caller)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* pool.stats).idle, 1)
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual((yield* pool.stats).idleExpired, 1)
+    }))
+})
+
+describe("validateTimeout", () => {
+  it.scoped("bounds a validation, and ten deaf connections cost one of it", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validateTimeout: "2 seconds" })
+      yield* warm(pool, 10)
+      yield* TestClock.adjust("10 seconds")
+      server.validateTime = "never"
+      const from = yield* timed(Effect.void)
+      const caller = yield* start(timed(use(pool)))
+      yield* TestClock.adjust("10 seconds")
+      const { at, exit } = yield* Fiber.join(caller)
+      assert.deepStrictEqual(exit, Exit.succeed(11))
+      assert.strictEqual(at - from.at, 2000)
+      assert.strictEqual(server.validations, 1)
+      assert.strictEqual((yield* pool.stats).stale, 10)
+    }))
+
+  it.scoped("spares the connections that were used meanwhile", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validateTimeout: "2 seconds" })
+      const a = yield* hold(pool)
+      yield* warm(pool, 2)
+      yield* TestClock.adjust("10 seconds")
+      server.validateTime = "never"
+      const caller = yield* start(use(pool))
+      yield* Fiber.interrupt(caller)
+      yield* TestClock.adjust("1 second")
+      yield* a.end
+      yield* TestClock.adjust("1 second")
+      const { idle, stale } = yield* pool.stats
+      assert.deepStrictEqual({ idle, stale }, { idle: 1, stale: 2 })
+    }))
+
+  it.scoped("also ends a validation that ignores its interruption", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validateTimeout: "2 seconds", closeTimeout: "1 second" })
+      yield* warm(pool, 1)
+      yield* TestClock.adjust("10 seconds")
+      server.validateTime = "stubborn"
+      const caller = yield* start(use(pool))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(caller), 2)
+    }))
+
+  it.scoped("an outage does not fail a caller whose candidate is still being validated", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, {
+        minConnections: 2,
+        failFastAfter: "1 second",
+        connectRetry: Schedule.spaced("500 millis")
+      })
+      yield* settle
+      server.refuse = new Refused("no more logins")
+      server.connections[0]!.die()
+      yield* TestClock.adjust("10 seconds")
+      server.validateTime = "1500 millis"
+      const callers = yield* Effect.forEach([1, 2], () => start(timed(use(pool))))
+      yield* TestClock.adjust("10 seconds")
+      const [first, second] = yield* Fiber.joinAll(callers)
+      assert.deepStrictEqual(first, { exit: Exit.succeed(2), at: 11_500 })
+      failsWith(second!.exit, "ConnectFailed")
+    }))
+})
