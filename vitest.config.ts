@@ -4,6 +4,8 @@ const project = (name: string, options: { readonly postgres: boolean }): TestPro
   extends: true,
   test: {
     name,
+    // files share nothing but modules without state; importing effect anew for each would take longer than the tests
+    isolate: false,
     root: `packages/${name}`,
     include: ["test/**/*.test.ts"],
     ...(options.postgres
