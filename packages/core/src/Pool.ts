@@ -4,11 +4,13 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AcquireOptions } from "./AcquireOptions.js"
+import * as Control from "./internal/control.js"
 import { snapshot } from "./internal/counters.js"
 import { Engine } from "./internal/engine.js"
 import type { Hooks } from "./internal/hooks.js"
@@ -79,6 +81,52 @@ export interface Pool<out C> {
   ) => Stream.Stream<A, E | AcquireError, R>
   /** What the pool is doing right now and has done so far. */
   readonly stats: Effect.Effect<PoolStats>
+  /**
+   * Changes how many connections there may be, and how many are kept. A smaller pool closes what is idle at once and what
+   * is lent when it comes back; it opens nothing while it has too many. Fails with `InvalidPoolConfig`.
+   */
+  readonly resize: (size: Size) => Effect.Effect<void, InvalidPoolConfig>
+  /** Closes every idle connection, and returns how many there were. The minimum is opened again. */
+  readonly evictIdle: Effect.Effect<number>
+  /**
+   * Has every connection that is open now replaced, one after the other and without making anybody wait: after a failover,
+   * or when credentials have changed.
+   */
+  readonly drain: (options?: Drain) => Effect.Effect<void>
+  /**
+   * Lends and opens nothing until `resume`. Callers wait, up to their deadline; those who would not wait get
+   * `PoolSuspended`. Leases go on, and what comes back is kept.
+   */
+  readonly suspend: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
+  /** Validates every idle connection now, closes the stale ones, and returns how many those were. */
+  readonly check: Effect.Effect<number>
+  /** Waits until there is a connection, and `minConnections` are open. Fails as `acquire` does. */
+  readonly awaitReady: Effect.Effect<void, AcquireError>
+}
+
+/**
+ * How many connections a pool may have. What is not set stays as it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Size {
+  readonly maxConnections?: number | undefined
+  readonly minConnections?: number | undefined
+}
+
+/**
+ * How connections are drained.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Drain {
+  /** The time over which they are replaced, each at a random moment of it. Default: as fast as it goes */
+  readonly over?: Duration.DurationInput | undefined
+  /** Whether none of them may be lent again after that time, even if there are no others. Default: `false` */
+  readonly hard?: boolean | undefined
 }
 
 /**
@@ -197,7 +245,14 @@ const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
     use,
     stream: (f, options) =>
       Stream.unwrapScoped(Effect.map(internal.acquire(engine, options), (lease) => f(lease.connection))),
-    stats: Effect.sync(() => snapshot(engine))
+    stats: Effect.sync(() => snapshot(engine)),
+    resize: (size) => Control.resize(engine, size),
+    evictIdle: Control.evictIdle(engine),
+    drain: (options = {}) => Control.drain(engine, options),
+    suspend: Control.suspend(engine),
+    resume: Control.resume(engine),
+    check: Control.check(engine),
+    awaitReady: Control.awaitReady(engine, internal.acquire(engine))
   }
 }
 

@@ -38,6 +38,11 @@ export interface PoolOptions {
   /** How many are kept open even when nobody needs them. Default: 0 */
   readonly minConnections?: number | undefined
   /**
+   * How many may be idle; what comes back beyond that is closed. With 0 nothing is kept, and the pool only limits how
+   * many connections there are at once. Default: `maxConnections`
+   */
+  readonly maxIdle?: number | undefined
+  /**
    * How long a caller may take to get its connection: queueing, connecting and validating together. The deadline is
    * set once, when the caller arrives. Default: 30 seconds. `Duration.infinity` waits for ever.
    */
@@ -80,6 +85,18 @@ export interface PoolOptions {
    * at random per connection, so that those opened together don't end together. From 0 to 1. Default: 0.25
    */
   readonly lifetimeJitter?: number | undefined
+  /** A connection lent so often is replaced as soon as nobody needs it. Default: any number of times */
+  readonly maxUses?: number | undefined
+  /**
+   * How often a connection that is kept although idle (see `minConnections`) is validated, so that neither the server nor
+   * a firewall forgets it. It does not count as used. Default: 2 minutes
+   */
+  readonly keepaliveInterval?: Duration.DurationInput | undefined
+  /**
+   * Which idle connection is lent next: `"lifo"`, the one used last, lets the others rest and be closed; `"fifo"` uses
+   * all of them in turn. Default: `"lifo"`
+   */
+  readonly order?: "lifo" | "fifo" | undefined
   /** A connection used more recently than that is lent without validation. Default: 1 second */
   readonly validateAfterIdle?: Duration.DurationInput | undefined
   /** The bound of one validation. Default: 2 seconds */
@@ -102,6 +119,7 @@ export interface PoolConfig {
   readonly name: string
   readonly maxConnections: number
   readonly minConnections: number
+  readonly maxIdle: number
   readonly acquireTimeout: number
   readonly whenExhausted: "wait" | "fail"
   readonly maxWaiting: number
@@ -114,6 +132,9 @@ export interface PoolConfig {
   readonly idleTimeout: number
   readonly maxLifetime: number
   readonly lifetimeJitter: number
+  readonly maxUses: number
+  readonly keepaliveInterval: number
+  readonly order: "lifo" | "fifo"
   readonly validateAfterIdle: number
   readonly validateTimeout: number
   readonly resetTimeout: number
@@ -172,16 +193,18 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
     if (!(lifetimeJitter >= 0 && lifetimeJitter <= 1)) refuse("lifetimeJitter", "must be from 0 to 1", lifetimeJitter)
     const connectRetry = options.connectRetry ?? PoolSchedule.connect
     if (!Schedule.isSchedule(connectRetry)) refuse("connectRetry", "must be a Schedule", connectRetry)
-    const maxWaiting = options.maxWaiting === undefined || options.maxWaiting === Infinity
-      ? Infinity
-      : integer("maxWaiting", 0, 0)
+    const unbounded = (option: NumberOption, least: number): number =>
+      options[option] === undefined || options[option] === Infinity ? Infinity : integer(option, least, least)
+    const maxIdle = integer("maxIdle", maxConnections, 0)
+    if (maxIdle < minConnections) refuse("maxIdle", `must be at least minConnections (${minConnections})`, maxIdle)
     const config: PoolConfig = {
       name,
       maxConnections,
       minConnections,
+      maxIdle,
       acquireTimeout: millis("acquireTimeout", "30 seconds", "above"),
       whenExhausted: oneOf("whenExhausted", options.whenExhausted ?? "wait", ["wait", "fail"]),
-      maxWaiting,
+      maxWaiting: unbounded("maxWaiting", 0),
       connectTimeout: millis("connectTimeout", "5 seconds", "above"),
       connectRetry,
       failFastAfter: millis("failFastAfter", "5 seconds", "zero"),
@@ -191,6 +214,9 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
       idleTimeout: millis("idleTimeout", "5 minutes", "above"),
       maxLifetime: millis("maxLifetime", "30 minutes", "above"),
       lifetimeJitter,
+      maxUses: unbounded("maxUses", 1),
+      keepaliveInterval: millis("keepaliveInterval", "2 minutes", "above"),
+      order: oneOf("order", options.order ?? "lifo", ["lifo", "fifo"]),
       validateAfterIdle: millis("validateAfterIdle", "1 second", "zero"),
       validateTimeout: millis("validateTimeout", "2 seconds", "above"),
       resetTimeout: millis("resetTimeout", "5 seconds", "above"),
@@ -204,7 +230,7 @@ type DurationOption = {
   readonly [K in keyof PoolOptions]-?: [Duration.DurationInput | undefined] extends [PoolOptions[K]] ? K : never
 }[keyof PoolOptions]
 
-type NumberOption = "maxConnections" | "minConnections" | "maxWaiting" | "connectConcurrency"
+type NumberOption = "maxConnections" | "minConnections" | "maxIdle" | "maxWaiting" | "connectConcurrency" | "maxUses"
 
 const show = (value: unknown): string => {
   if (Duration.isDuration(value)) return Duration.format(value)
@@ -218,6 +244,37 @@ const decodeMillis = (input: Duration.DurationInput): number => {
   if (typeof input === "string" && input.trimStart().startsWith("-")) return NaN
   return Option.match(Duration.decodeUnknown(input), { onNone: () => NaN, onSome: Duration.toMillis })
 }
+
+/**
+ * Checks a new size for a pool. Fails with `InvalidPoolConfig` when the two don't go together, or with `maxIdle`.
+ *
+ * @example
+ * ```ts
+ * import * as PoolConfig from "@dbpool/core/PoolConfig"
+ * import * as Effect from "effect/Effect"
+ *
+ * const smaller = PoolConfig.resolve({ maxConnections: 10 }).pipe(
+ *   Effect.flatMap((config) => PoolConfig.resize(config, { maxConnections: 5 }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const resize = (
+  config: PoolConfig,
+  size: { readonly maxConnections?: number | undefined; readonly minConnections?: number | undefined }
+): Effect.Effect<PoolConfig, InvalidPoolConfig> =>
+  Effect.map(
+    resolve({
+      name: config.name,
+      maxConnections: size.maxConnections ?? config.maxConnections,
+      minConnections: size.minConnections ?? config.minConnections,
+      // one that was never set goes along with the maximum
+      maxIdle: config.maxIdle === config.maxConnections ? undefined : config.maxIdle
+    }),
+    ({ maxConnections, maxIdle, minConnections }) => ({ ...config, maxConnections, maxIdle, minConnections })
+  )
 
 /**
  * Checks one more duration option, for layers that add options of their own. Fails with `InvalidPoolConfig` when it is

@@ -28,7 +28,7 @@ export type TypeId = "~@dbpool/core/PoolError"
  * @since 0.1.0
  * @category models
  */
-export type AcquireError = TooManyConnections | AcquireTimeout | ConnectFailed | PoolClosed
+export type AcquireError = TooManyConnections | AcquireTimeout | ConnectFailed | PoolSuspended | PoolClosed
 
 /**
  * @since 0.1.0
@@ -184,6 +184,35 @@ export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
   override get message(): string {
     const times = this.attempts <= 1 ? "" : ` (${this.attempts} attempts)`
     return `Pool "${this.pool}" cannot connect${times}: ${describeCause(this.cause)}`
+  }
+}
+
+/**
+ * The pool is suspended, and the caller would not wait for it to be resumed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PoolSuspended extends Data.TaggedError("PoolSuspended")<{ readonly pool: string }> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return true
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    return `Pool "${this.pool}" is suspended, and the caller would not wait until it is resumed`
   }
 }
 

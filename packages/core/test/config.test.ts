@@ -13,6 +13,7 @@ const durations = [
   "initializeTimeout",
   "idleTimeout",
   "maxLifetime",
+  "keepaliveInterval",
   "validateAfterIdle",
   "validateTimeout",
   "resetTimeout",
@@ -39,6 +40,7 @@ describe("PoolConfig", () => {
       assert.deepStrictEqual(config, {
         maxConnections: 10,
         minConnections: 0,
+        maxIdle: 10,
         acquireTimeout: 30_000,
         whenExhausted: "wait",
         maxWaiting: Infinity,
@@ -51,6 +53,9 @@ describe("PoolConfig", () => {
         idleTimeout: 300_000,
         maxLifetime: 1_800_000,
         lifetimeJitter: 0.25,
+        maxUses: Infinity,
+        keepaliveInterval: 120_000,
+        order: "lifo",
         validateAfterIdle: 1_000,
         validateTimeout: 2_000,
         resetTimeout: 5_000,
@@ -102,16 +107,19 @@ describe("PoolConfig", () => {
 
   it.effect("refuses what is no count", () =>
     Effect.gen(function*() {
-      for (const option of ["maxConnections", "minConnections", "maxWaiting", "connectConcurrency"]) {
+      for (
+        const option of ["maxConnections", "minConnections", "maxIdle", "maxWaiting", "connectConcurrency", "maxUses"]
+      ) {
         for (const value of [-1, 1.5, NaN, -Infinity, "3", {}]) yield* refused(option, value)
       }
-      for (const option of ["maxConnections", "connectConcurrency"]) yield* refused(option, 0)
-      for (const option of ["maxConnections", "minConnections"]) yield* refused(option, Infinity)
+      for (const option of ["maxConnections", "connectConcurrency", "maxUses"]) yield* refused(option, 0)
+      for (const option of ["maxConnections", "minConnections", "maxIdle"]) yield* refused(option, Infinity)
     }))
 
   it.effect("refuses what is not among the choices", () =>
     Effect.gen(function*() {
       assert.include(yield* refused("whenExhausted", "block"), `"wait", "fail", not "block"`)
+      assert.include(yield* refused("order", "random"), `"lifo", "fifo", not "random"`)
       assert.include(yield* refused("initialize", "eager"), `"lazy", "check", "fill", not "eager"`)
     }))
 
@@ -128,6 +136,15 @@ describe("PoolConfig", () => {
       assert.strictEqual(
         failsWith(exit, "InvalidPoolConfig").message,
         "Pool \"orders\": minConnections must be at most maxConnections (2), not 3"
+      )
+    }))
+
+  it.effect("refuses to keep fewer idle than the minimum", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(PoolConfig.resolve({ name: "orders", minConnections: 3, maxIdle: 2 }))
+      assert.strictEqual(
+        failsWith(exit, "InvalidPoolConfig").message,
+        "Pool \"orders\": maxIdle must be at least minConnections (3), not 2"
       )
     }))
 

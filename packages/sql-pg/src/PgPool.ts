@@ -27,6 +27,8 @@ import { connect } from "./internal/connection.js"
 import { classify, connectFault } from "./internal/errors.js"
 
 /**
+ * A `SqlPool` that is known to be PostgreSQL.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -35,6 +37,8 @@ export interface PgPool extends SqlPool.SqlPool {
 }
 
 /**
+ * The pool, for programs that rely on PostgreSQL; others ask for `SqlPool`, which the same layer provides.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -48,7 +52,10 @@ export const PgPool: Context.Tag<PgPool, PgPool> = Context.GenericTag<PgPool>("~
  * @category models
  */
 export interface PgPoolOptions extends SqlPool.Options {
-  /** `postgres://user:password@host:port/database`, with libpq's parameters */
+  /**
+   * `postgres://user:password@host:port/database`, with these of libpq's parameters: `sslmode`, `sslcert`, `sslkey`,
+   * `sslrootcert`, `sslnegotiation`, `application_name`, `options`. Others are ignored.
+   */
   readonly url?: Redacted.Redacted | undefined
   /** Default: `localhost` */
   readonly host?: string | undefined
@@ -56,12 +63,16 @@ export interface PgPoolOptions extends SqlPool.Options {
   readonly port?: number | undefined
   /** The directory of a Unix socket, instead of a host. */
   readonly path?: string | undefined
+  /** Default: the same as `username` */
   readonly database?: string | undefined
+  /** Default: the user that runs the program */
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted | undefined
+  /** `true` checks the server's certificate; options are those of Node's `tls.connect`. Default: no TLS */
   readonly ssl?: boolean | ConnectionOptions | undefined
   /** What `pg_stat_activity` shows. Default: `dbpool` */
   readonly applicationName?: string | undefined
+  /** On every span, besides the address of the server and the name of the database. */
   readonly spanAttributes?: Record<string, unknown> | undefined
   /** From the server's column names to the program's. */
   readonly transformResultNames?: ((name: string) => string) | undefined
@@ -88,6 +99,18 @@ export type PgPoolConfig = {
  *
  * Fails with `InvalidPoolConfig` when an option is wrong, and with `ConnectFailed` or `TooManyConnections` when
  * `initialize` cannot have the connections it waits for.
+ *
+ * @example
+ * ```ts
+ * import * as PgPool from "@dbpool/sql-pg/PgPool"
+ * import * as Reactivity from "@effect/experimental/Reactivity"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const pool = yield* PgPool.make({ host: "localhost", database: "shop", username: "app" })
+ *   return yield* pool.use((connection) => connection.query("select 1 as one"))
+ * }).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -188,9 +211,9 @@ const makeDriver = (target: internalConfig.Target, options: PgPoolOptions): Driv
   spanAttributes: [
     ...Object.entries(options.spanAttributes ?? {}),
     ["db.system.name", "postgresql"],
-    ["db.namespace", target.database ?? options.username ?? "postgres"],
-    ["server.address", target.host ?? "localhost"],
-    ["server.port", target.port ?? 5432]
+    ["db.namespace", target.database],
+    ["server.address", target.host],
+    ["server.port", target.port]
   ],
   begin
 })

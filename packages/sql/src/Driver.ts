@@ -15,10 +15,20 @@ import type { StatementReason } from "./StatementError.js"
 import type { TransactionOptions } from "./Transaction.js"
 
 /**
+ * Asked in the very step in which a statement is sent: what it answers is the error to fail with, and nothing is sent.
+ * Whether somebody may still use a connection can change at any moment before.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Objection = () => unknown
+
+/**
  * One physical connection, as the driver sees it.
  *
  * Statements come one at a time. Interrupting one only ends the waiting: the connection is `busy` until the server has
- * answered, and a statement that finds it busy cancels what is running and waits for the end of it.
+ * answered, and a statement that finds it busy does as `cancel` does before it is sent. None may be sent after a cancel
+ * that could still hit it.
  *
  * @since 0.1.0
  * @category models
@@ -28,16 +38,24 @@ export interface DriverConnection {
   readonly execute: (
     sql: string,
     params: ReadonlyArray<unknown>,
-    mode: "object" | "array" | "raw"
+    mode: "object" | "array" | "raw",
+    objection?: Objection
   ) => Effect.Effect<any, unknown>
   /** Rows as they come, with back-pressure; the statement ends with the stream. */
-  readonly stream: (sql: string, params: ReadonlyArray<unknown>) => Stream.Stream<any, unknown>
+  readonly stream: (
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    objection?: Objection
+  ) => Stream.Stream<any, unknown>
   /** Ends the transaction; `rolledBack` when the server answered the COMMIT so. */
   readonly commit: Effect.Effect<"committed" | "rolledBack", unknown>
   /** Restores a session whose holder has gone: rolls back what is open. */
   readonly reset: Effect.Effect<void, unknown>
-  /** Ends the running statement on the server, and ends when neither it nor the cancel can touch a later one. */
+  /** Begins to end the running statement on the server, without waiting. Does nothing when none is, nor to a COMMIT. */
+  readonly abandon: () => void
+  /** `abandon`, and waits until neither the statement nor the cancel can touch a later one. */
   readonly cancel: Effect.Effect<void, unknown>
+  /** Finds out whether the server still answers. */
   readonly validate: Effect.Effect<void, unknown>
   /** What the connection is like right now, as far as the protocol tells without asking. */
   readonly condition: () => Pool.Condition
@@ -67,15 +85,21 @@ export type Failure =
   | { readonly _tag: "lost" }
 
 /**
+ * A dialect: how to connect, what its errors mean, and how its SQL is written.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Driver<C extends DriverConnection = DriverConnection, R = never> {
   /** Opens a connection; closing its scope closes it, politely if it is idle. */
   readonly connect: Effect.Effect<C, unknown, R | Scope.Scope>
+  /** How an error of `connect` is to be taken. */
   readonly connectFault: (error: unknown) => Pool.Fault
+  /** What an error of a statement means. */
   readonly classify: (error: unknown) => Failure
+  /** Makes SQL of the templates of `@effect/sql`. */
   readonly compiler: Statement.Compiler
+  /** Applied to the rows that `SqlClient` returns. */
   readonly transformRows: (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
   /** Attributes of every span, by the OpenTelemetry conventions. */
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>

@@ -8,6 +8,8 @@ import type * as Stream from "effect/Stream"
 import type { QueryError } from "./SqlPoolError.js"
 
 /**
+ * A row of a result, by the names of its columns.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -16,7 +18,8 @@ export interface Row {
 }
 
 /**
- * Statements on it run one after the other, in the order in which they were asked for. After the end of its lease each
+ * Statements on it run one after the other, in the order in which they were asked for; one that is interrupted is
+ * cancelled on the server, which in a transaction leaves nothing to do but to roll back. After the end of its lease each
  * fails with `LeaseReleased`, and nothing is sent.
  *
  * Every method fails with `StatementError` when the server refuses the statement, `NoSuchConnection` when the
@@ -39,7 +42,7 @@ export interface SqlConnection {
   ) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, QueryError>
   /** The driver's own result, with row counts and field types. */
   readonly raw: (sql: string, params?: ReadonlyArray<unknown>) => Effect.Effect<unknown, QueryError>
-  /** Rows as they come, with back-pressure. */
+  /** Rows as they come, with back-pressure. Other statements wait until the stream has ended: don't nest them in it. */
   readonly stream: <A extends object = Row>(
     sql: string,
     params?: ReadonlyArray<unknown>

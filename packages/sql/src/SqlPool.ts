@@ -93,7 +93,22 @@ export interface Options extends PoolConfig.PoolOptions {
 /**
  * Makes a pool from a dialect's driver. Users of a dialect want its own `layer` instead.
  *
- * Fails as `Pool.make` does.
+ * Fails with `InvalidPoolConfig` when an option is wrong, and with `ConnectFailed` or `TooManyConnections` when
+ * `initialize` cannot have the connections it waits for.
+ *
+ * @example
+ * ```ts
+ * import type * as Driver from "@dbpool/sql/Driver"
+ * import * as SqlPool from "@dbpool/sql/SqlPool"
+ * import * as Reactivity from "@effect/experimental/Reactivity"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = (driver: Driver.Driver) =>
+ *   Effect.gen(function*() {
+ *     const pool = yield* SqlPool.make(driver, { maxConnections: 5, commitTimeout: "3 seconds" })
+ *     return yield* pool.use((connection) => connection.query("select 1 as one"))
+ *   }).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -108,6 +123,7 @@ export const make = <C extends DriverConnection, R>(
 > =>
   Effect.gen(function*() {
     const config = yield* PoolConfig.resolve(options)
+    const commitTimeout = yield* PoolConfig.bound(config.name, "commitTimeout", options.commitTimeout ?? "10 seconds")
     const reactivity = yield* Reactivity.Reactivity
     const dialect: Dialect = { name: config.name, driver: driver as unknown as Driver }
     const pool = yield* Pool.make<Member, unknown, R | Scope.Scope>({
@@ -126,21 +142,19 @@ export const make = <C extends DriverConnection, R>(
     const transactor = {
       pool,
       dialect,
-      commitTimeout: yield* PoolConfig.bound(config.name, "commitTimeout", options.commitTimeout ?? "10 seconds"),
+      commitTimeout,
       resetTimeout: config.resetTimeout
     }
     const transaction: SqlPool["transaction"] = (options) => (self) =>
       refineErrors(internalTransaction.run(transactor, options, identity, self)) as never
     const acquireWith = leasing.acquire
     return {
-      [Pool.TypeId]: Pool.TypeId,
-      name: config.name,
+      ...pool,
       acquire: acquireWith({}),
       acquireWith,
       tryAcquire: acquireWith({ whenExhausted: "fail" }),
       use: leasing.use,
       stream: leasing.stream,
-      stats: pool.stats,
       client: Client.make({
         transactor,
         reserve: Effect.map(acquireWith({}), (lease) => lease.connection),
@@ -180,11 +194,43 @@ const lending = (pool: Pool.Pool<Member>) => ({
 
 export {
   /**
+   * Brings the pool's typed errors back from the `SqlError`s in which a `SqlClient` has to wrap them.
+   *
+   * @example
+   * ```ts
+   * import * as SqlPool from "@dbpool/sql/SqlPool"
+   * import * as SqlClient from "@effect/sql/SqlClient"
+   * import * as Effect from "effect/Effect"
+   *
+   * const count = Effect.gen(function*() {
+   *   const sql = yield* SqlClient.SqlClient
+   *   return yield* sql`select count(*) from users`
+   * }).pipe(
+   *   SqlPool.refineErrors,
+   *   Effect.catchTag("AcquireTimeout", () => Effect.succeed([]))
+   * )
+   * ```
+   *
    * @since 0.1.0
    * @category combinators
    */
   refineErrors,
   /**
+   * `refineErrors` for streams.
+   *
+   * @example
+   * ```ts
+   * import * as SqlPool from "@dbpool/sql/SqlPool"
+   * import * as SqlClient from "@effect/sql/SqlClient"
+   * import * as Effect from "effect/Effect"
+   * import * as Stream from "effect/Stream"
+   *
+   * const names = Stream.unwrap(Effect.map(SqlClient.SqlClient, (sql) => sql`select name from users`.stream)).pipe(
+   *   SqlPool.refineStreamErrors,
+   *   Stream.catchTag("AcquireTimeout", () => Stream.empty)
+   * )
+   * ```
+   *
    * @since 0.1.0
    * @category combinators
    */

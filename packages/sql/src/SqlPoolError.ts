@@ -343,6 +343,19 @@ export const refineErrors = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effe
 /**
  * `refineErrors` for streams.
  *
+ * @example
+ * ```ts
+ * import * as SqlPoolError from "@dbpool/sql/SqlPoolError"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * const names = Stream.unwrap(Effect.map(SqlClient.SqlClient, (sql) => sql`select name from users`.stream)).pipe(
+ *   SqlPoolError.refineStreamErrors,
+ *   Stream.catchTag("AcquireTimeout", () => Stream.empty)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */

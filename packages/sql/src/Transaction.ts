@@ -32,11 +32,13 @@ export interface TransactionConflict {
 }
 
 /**
+ * What can be asked of a transaction that is not nested in another.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Options<R = never> extends TransactionOptions {
-  /** A bound on the transaction, from BEGIN to COMMIT; then it is rolled back. Default: none */
+  /** A bound from BEGIN to COMMIT, which is not begun after it; then it is rolled back. Default: none */
   readonly timeout?: Duration.DurationInput | undefined
   /**
    * When to repeat a transaction that the server rolled back because of a conflict, or that never began. Its connection

@@ -37,15 +37,19 @@ const settled = 5000
 /** @internal */
 export class Engine<C> {
   readonly ledger = new Ledger()
-  readonly idle = new IdleStore<C>()
+  readonly idle: IdleStore<C>
   readonly queue = new WaiterQueue<C>()
   readonly admission: Admission
   readonly replacement = new Replacement<C>()
   readonly retry: Retry
   readonly counters = new Counters()
   closing = false
-  /** called whenever a slot is freed or a task ends, by `shutdown.ts` while it waits for the last of them */
-  onProgress: (() => void) | undefined = undefined
+  /** nothing is lent or opened; what is out comes back, and deadlines run on */
+  suspended = false
+  /** how many drains there have been; connections of an earlier one are on their way out */
+  generation = 0
+  /** those who wait for the state to become something, see `until.ts` */
+  readonly observers = new Set<() => void>()
   /** everything that is open, for the shutdown; entries leave when they are gone */
   readonly entries = new Set<Entry<C>>()
   /** tasks that are still running */
@@ -58,12 +62,14 @@ export class Engine<C> {
   private pumpAgain = false
 
   constructor(
-    readonly config: PoolConfig,
+    /** replaced as a whole by `resize` */
+    public config: PoolConfig,
     readonly hooks: Hooks<C>,
     readonly runtime: Runtime.Runtime<never>,
     readonly clock: Clock.Clock
   ) {
     this.origin = clock.unsafeCurrentTimeNanos()
+    this.idle = new IdleStore(config.order)
     this.admission = new Admission(
       config.failFastAfter,
       config.connectConcurrency,
@@ -83,7 +89,7 @@ export class Engine<C> {
 
   /** The fast path: an idle connection that needs no validation, when nobody is waiting for it. */
   lendIdle(): Entry<C> | undefined {
-    if (this.queue.size > 0 || this.closing) return undefined
+    if (this.queue.size > 0 || this.suspended || this.closing) return undefined
     const entry = this.idle.peek()
     if (entry === undefined || !this.isFresh(entry, this.now())) return undefined
     this.lend(entry)
@@ -115,6 +121,7 @@ export class Engine<C> {
   taken(entry: Entry<C>): void {
     this.counters.acquired++
     if (entry.uses++ > 0) this.counters.reused++
+    if (entry.uses >= this.config.maxUses) entry.softAt = -Infinity
   }
 
   /** The waiter's fiber has been interrupted, or got an error: whatever it was handed goes to the next one. */
@@ -185,7 +192,10 @@ export class Engine<C> {
     entry.opened = true
     entry.idleSince = now
     entry.provedAt = now
-    this.keep(entry, now)
+    // it began before a drain
+    if (entry.generation !== this.generation) entry.softAt = now
+    if (this.surplus > 0) this.retire(entry)
+    else this.keep(entry, now)
     // one more may have made the oldest one spare
     if (this.idle.oldest !== undefined) this.alarm.set(Housekeeping.dueAt(this, this.idle.oldest, now), now)
     this.replacement.opened(this, entry)
@@ -218,7 +228,7 @@ export class Engine<C> {
         }
       }
     }
-    this.pump(now)
+    this.tick()
   }
 
   /** No statement is running any more, but the session has to be restored. */
@@ -296,6 +306,11 @@ export class Engine<C> {
     this.died(entry, new Error("the connection broke during its first use"))
   }
 
+  /** how many more there are than there may be, since the pool was made smaller */
+  get surplus(): number {
+    return this.ledger.live + this.ledger.count(State.connecting) - this.config.maxConnections
+  }
+
   /** closes an idle connection */
   discard(entry: Entry<C>): void {
     this.idle.remove(entry)
@@ -314,7 +329,7 @@ export class Engine<C> {
     this.tasks.set(fiber, entry)
     fiber.addObserver(() => {
       this.tasks.delete(fiber)
-      this.onProgress?.()
+      this.notify()
     })
   }
 
@@ -326,7 +341,7 @@ export class Engine<C> {
 
   /** starts to open a connection */
   open(now: number): void {
-    const entry = new Entry<C>(this.admission.started(now), now)
+    const entry = new Entry<C>(this.admission.started(now), now, this.generation)
     this.ledger.enter(entry)
     this.entries.add(entry)
     this.replacement.started(entry)
@@ -346,8 +361,11 @@ export class Engine<C> {
     entry.proven = true
     entry.idleSince = now
     entry.provedAt = now
-    this.keep(entry, now)
-    if (this.queue.size > 0 || entry.softAt <= now || this.closing) this.pump(now)
+    if (this.surplus > 0) this.retire(entry)
+    else this.keep(entry, now)
+    if (this.queue.size > 0 || entry.softAt <= now || this.idle.size > this.config.maxIdle || this.closing) {
+      this.pump(now)
+    }
   }
 
   private keep(entry: Entry<C>, now: number): void {
@@ -375,7 +393,8 @@ export class Engine<C> {
       (this.hooks.validate === undefined || now - entry.provedAt <= this.config.validateAfterIdle)
   }
 
-  private tick(): void {
+  /** Looks at everything that time may have made due. */
+  tick(): void {
     const now = this.now()
     this.alarm.set(Housekeeping.sweep(this, now), now)
     this.pump(now)
@@ -394,6 +413,10 @@ export class Engine<C> {
       else Pump.turn(this, now)
     } while (this.pumpAgain)
     this.pumping = false
-    this.onProgress?.()
+    this.notify()
+  }
+
+  private notify(): void {
+    for (const look of this.observers) look()
   }
 }

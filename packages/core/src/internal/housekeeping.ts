@@ -4,6 +4,7 @@
  */
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
+import { State } from "./entry.js"
 import { timeoutError } from "./refusal.js"
 
 /**
@@ -14,8 +15,12 @@ import { timeoutError } from "./refusal.js"
 export const dueAt = <C>(engine: Engine<C>, entry: Entry<C>, now: number): number => {
   const spare = engine.ledger.live > engine.config.minConnections
   const idleUntil = spare ? entry.idleSince + engine.config.idleTimeout : Infinity
-  return Math.min(idleUntil, entry.softAt > now ? entry.softAt : entry.hardAt)
+  return Math.min(idleUntil, keepaliveAt(engine, entry), entry.softAt > now ? entry.softAt : entry.hardAt)
 }
+
+/** when an idle connection that is to be kept has to be shown to be alive, lest somebody on the way forgets it */
+const keepaliveAt = <C>({ config, hooks }: Engine<C>, entry: Entry<C>): number =>
+  hooks.validate === undefined || config.minConnections === 0 ? Infinity : entry.provedAt + config.keepaliveInterval
 
 /**
  * Tells the callers whose deadline has passed, closes the connections that are due, and returns when to look again.
@@ -34,7 +39,9 @@ export const sweep = <C>(engine: Engine<C>, now: number): number => {
     else if (spare && now >= entry.idleSince + engine.config.idleTimeout) {
       engine.counters.idleExpired++
       engine.discard(entry)
-    } else next = Math.min(next, dueAt(engine, entry, now))
+    } else if (now < keepaliveAt(engine, entry)) next = Math.min(next, dueAt(engine, entry, now))
+    // one at a time, and never while somebody waits; the end of a validation brings the next one
+    else if (engine.queue.size === 0 && engine.ledger.count(State.reserved) === 0) engine.probe(entry)
   }
   return next
 }

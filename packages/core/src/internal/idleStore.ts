@@ -10,9 +10,14 @@ export class IdleStore<C> {
   private newest: Entry<C> | undefined = undefined
   size = 0
 
-  /** most recently used: it is the likeliest to be alive, and lets the others grow old enough to be closed */
+  constructor(private readonly order: "lifo" | "fifo") {}
+
+  /**
+   * The one to lend next: the most recently used, which is the likeliest to be alive and lets the others grow old enough
+   * to be closed; or, in `fifo` order, the one that has rested longest, which keeps all of them in use.
+   */
   peek(): Entry<C> | undefined {
-    return this.newest
+    return this.order === "lifo" ? this.newest : this.oldest
   }
 
   /** keeps the order by `idleSince`; a connection that comes back from a validation goes to its old place */

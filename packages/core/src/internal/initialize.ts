@@ -45,7 +45,8 @@ const check = <C>(engine: Engine<C>, count: number) => {
                 fatal: false
               })
           ),
-        PoolClosed: Effect.die
+        PoolClosed: Effect.die,
+        PoolSuspended: Effect.die
       }),
       Effect.onError(() => shutdown(engine)),
       Effect.ensuring(Effect.sync(() => {

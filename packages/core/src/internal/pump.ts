@@ -9,7 +9,12 @@ import * as Outage from "./outage.js"
 
 /** @internal */
 export const turn = <C>(engine: Engine<C>, now: number): void => {
+  if (engine.suspended) {
+    engine.alarm.set(engine.queue.nextDeadline, now)
+    return
+  }
   serve(engine, now)
+  trim(engine)
   engine.admission.observeQueue(now, engine.queue.head?.since)
   renew(engine, now)
   connect(engine, now)
@@ -47,6 +52,11 @@ const serve = <C>(engine: Engine<C>, now: number): void => {
     else if (ledger.count(State.reserved) < queue.size) engine.probe(entry)
     else return
   }
+}
+
+/** closes what is idle beyond `maxIdle`, once everybody is served */
+const trim = <C>(engine: Engine<C>): void => {
+  while (engine.idle.size > engine.config.maxIdle && engine.queue.size === 0) engine.discard(engine.idle.oldest!)
 }
 
 /** how many connects are wanted and possible, whether or not admission allows them yet */

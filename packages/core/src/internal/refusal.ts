@@ -21,6 +21,10 @@ export const refuse = <C>(
 ): PoolError.AcquireError | undefined => {
   const { admission, config, counters, idle, ledger, queue } = engine
   if (engine.closing) return new PoolError.PoolClosed({ pool: config.name })
+  if (engine.suspended && (whenExhausted ?? config.whenExhausted) === "fail") {
+    counters.rejections++
+    return new PoolError.PoolSuspended({ pool: config.name })
+  }
   // an idle connection may be good, whatever became of the attempts to open others
   const useless = idle.size === 0 && ledger.count(State.reserved) === 0
   if (useless && admission.hopeless(now, ledger.live, ledger.count(State.connecting))) {

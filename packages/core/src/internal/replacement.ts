@@ -25,7 +25,8 @@ export class Replacement<C> {
     for (const entry of engine.idle) {
       if (entry.softAt > now) continue
       this.owed = 1
-      if (engine.ledger.open < engine.config.maxConnections) this.target = entry
+      // one that is being closed will have left its slot by then
+      if (engine.ledger.live < engine.config.maxConnections) this.target = entry
       else engine.expire(entry)
       return
     }

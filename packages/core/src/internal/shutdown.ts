@@ -7,17 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import type { Engine } from "./engine.js"
+import { until } from "./until.js"
 
 const settled = <C>(engine: Engine<C>): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    const look = () => {
-      if (engine.entries.size > 0 || engine.tasks.size > 0) return
-      engine.onProgress = undefined
-      resume(Effect.void)
-    }
-    engine.onProgress = look
-    look()
-  })
+  until(engine, () => engine.entries.size === 0 && engine.tasks.size === 0)
 
 /** @internal */
 export const shutdown = <C>(engine: Engine<C>): Effect.Effect<void> =>

@@ -43,8 +43,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 3,
     name: "lost wake-up: a return does not look at the queue",
     file: "engine.ts",
-    find: "if (this.queue.size > 0 || entry.softAt <= now || this.closing) this.pump(now)",
-    replace: "if (entry.softAt <= now || this.closing) this.pump(now)"
+    find: "if (this.queue.size > 0 || entry.softAt <= now || ",
+    replace: "if (entry.softAt <= now || "
   },
   {
     rule: 3,
@@ -129,6 +129,21 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "engine.ts",
     find: "return now < entry.hardAt &&\n",
     replace: "return true &&\n"
+  },
+  {
+    rule: 8,
+    name: "lent after a hard drain",
+    file: "control.ts",
+    find: "if (hard) entry.hardAt = Math.min(entry.hardAt, now + spread)",
+    replace: ""
+  },
+  {
+    rule: 1,
+    name: "a pool that was made smaller keeps what comes back",
+    file: "engine.ts",
+    find:
+      "    entry.proven = true\n    entry.idleSince = now\n    entry.provedAt = now\n    if (this.surplus > 0) this.retire(entry)\n    else this.keep(entry, now)\n",
+    replace: "    entry.proven = true\n    entry.idleSince = now\n    entry.provedAt = now\n    this.keep(entry, now)\n"
   },
   {
     rule: 9,

@@ -39,6 +39,9 @@ export class Rules {
   private readonly arrivals = new Map<Waiter<Socket>, number>()
   private arrived = 0
   private closingAt = Infinity
+  private allowed = Infinity
+  /** connections that a hard drain forbids to lend again */
+  private readonly condemned = new Set<Entry<Socket>>()
   /** found where it cannot be thrown: inside the pool's own fibers */
   private found: Broken | undefined
 
@@ -93,7 +96,7 @@ export class Rules {
 
   private checkDropped(entry: Entry<Socket>): void {
     const socket = entry.connection as Socket | undefined
-    if (socket?.alive === true && !socket.doubted && !this.closing) {
+    if (socket?.alive === true && !socket.doubted && !this.closing && this.engine.surplus < 0) {
       this.blame(6, "a connection that had just been opened was closed unused")
     }
   }
@@ -101,8 +104,13 @@ export class Rules {
   private checkLent(entry: Entry<Socket>): void {
     const { condition, id } = entry.connection
     if (condition !== "clean") this.blame(8, `socket ${id} lent while ${condition}`)
+    if (this.condemned.has(entry)) this.blame(8, `socket ${id} lent after a hard drain`)
     const age = this.engine.now() - this.openedAt.get(entry)!
     if (age >= this.engine.config.maxLifetime) this.blame(8, `socket ${id} lent ${age} ms old`)
+  }
+
+  condemns(): void {
+    for (const entry of this.engine.entries) if (entry.state !== State.connecting) this.condemned.add(entry)
   }
 
   // ---- what users do
@@ -140,7 +148,12 @@ export class Rules {
       counts[entry.state]!++
       if (entry.state !== State.detached) open++
     }
-    if (open > config.maxConnections) throw new Broken(1, `${open} open of ${config.maxConnections}`)
+    // after a shrink the number only falls
+    this.allowed = Math.max(config.maxConnections, Math.min(this.allowed, open))
+    if (open > this.allowed) throw new Broken(1, `${open} open of ${this.allowed}`)
+    if (this.engine.surplus > 0 && this.engine.idle.size > 0) {
+      throw new Broken(1, `${this.engine.idle.size} are kept, with ${open} open of ${config.maxConnections}`)
+    }
     for (const [state, count] of counts.entries()) {
       if (state !== State.gone && ledger.count(state as State) !== count) {
         throw new Broken(1, `${count} are ${stateNames[state]}, and the ledger says ${ledger.count(state as State)}`)
@@ -179,6 +192,7 @@ export class Rules {
 
   private checkWaiting(): void {
     const { admission, config, idle, ledger, queue } = this.engine
+    if (this.engine.suspended || this.engine.surplus > 0) return
     const now = this.engine.now()
     const top = idle.peek()
     if (top !== undefined && this.engine.isFresh(top, now)) {

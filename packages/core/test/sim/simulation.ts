@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Control from "../../src/internal/control.js"
 import { Engine } from "../../src/internal/engine.js"
 import * as Lease from "../../src/internal/lease.js"
 import { shutdown } from "../../src/internal/shutdown.js"
@@ -51,6 +52,9 @@ export const simulate = (seed: number, actions = 12, users = 12): Result => {
     idleTimeout: dice.pick([100, 1000, 300_000]),
     maxLifetime: dice.pick([300, 2000, 1_800_000]),
     lifetimeJitter: dice.pick([0, 0.25, 1]),
+    maxUses: dice.pick([undefined, undefined, 1, 3]),
+    keepaliveInterval: dice.pick([300, 5000, 120_000]),
+    order: dice.pick(["lifo", "fifo"] as const),
     validateAfterIdle: dice.pick([0, 20, 1000]),
     validateTimeout: dice.pick([500, 2000]),
     resetTimeout: dice.pick([100, 5000]),
@@ -132,12 +136,46 @@ export const simulate = (seed: number, actions = 12, users = 12): Result => {
       }
     })
 
+    const operator = Effect.gen(function*() {
+      for (;;) {
+        yield* Effect.sleep(dice.between(10, 5000))
+        const what = dice.pick(["resize", "evict", "drain", "hard drain", "suspend", "check"] as const)
+        world.record(`operator: ${what}`)
+        switch (what) {
+          case "resize": {
+            const maxConnections = dice.between(1, 6)
+            yield* Control.resize(engine, { maxConnections, minConnections: dice.between(0, maxConnections) })
+            break
+          }
+          case "evict":
+            yield* Control.evictIdle(engine)
+            break
+          case "drain":
+            yield* Control.drain(engine, { over: dice.pick([0, 1000]) })
+            break
+          case "hard drain":
+            checks.condemns()
+            yield* Control.drain(engine, { hard: true })
+            break
+          case "suspend":
+            yield* Control.suspend(engine)
+            yield* Effect.sleep(dice.between(0, 1000))
+            yield* Control.resume(engine)
+            break
+          case "check":
+            yield* Control.check(engine)
+        }
+      }
+    }).pipe(Effect.ensuring(Control.resume(engine)))
+
     const sky = yield* Effect.fork(weather)
+    const desk = yield* Effect.fork(dice.chance(0.5) ? operator : Effect.void)
     yield* Effect.forEach(Array.from({ length: users }, (_, i) => i + 1), user, {
       concurrency: "unbounded",
       discard: true
     })
     yield* Fiber.interrupt(sky)
+    yield* Fiber.interrupt(desk)
     if (dice.chance(0.5)) {
       network.weather = "fine"
       yield* Effect.sleep(60_000)

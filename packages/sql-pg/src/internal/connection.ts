@@ -5,35 +5,49 @@
  * status known and the next statement safe. `ready` is true exactly between those.
  */
 import type * as Pool from "@dbpool/core/Pool"
-import type { DriverConnection } from "@dbpool/sql/Driver"
+import type { DriverConnection, Objection } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { Socket } from "node:net"
 import pg from "pg"
-import { requestCancel } from "./cancel.js"
+import { Canceller } from "./cancel.js"
 import * as cursor from "./cursor.js"
-import { isFatal, Unsent } from "./errors.js"
+import { ClientError, isFatal, isServerError, Unsent } from "./errors.js"
 
 /** what `pg` does not declare: the protocol underneath a client */
 interface Wire {
-  readonly stream: import("node:net").Socket
+  readonly stream: Socket
   readonly on: (event: "readyForQuery", listener: () => void) => void
 }
 
+type Mode = "object" | "array" | "raw"
+
 type Done = (error: unknown, result: any) => void
+
+/** the first pause before a cancel is repeated */
+const missed = 100
 
 /** @internal */
 export class PgConnection implements DriverConnection {
   readonly client: pg.Client
-  ready = false
+  private ready = false
+  private opened = false
+  private closing = false
   private broken: { readonly cause: unknown } | undefined = undefined
   private lost: ((cause: unknown) => void) | undefined = undefined
   /** what is to happen at the next ReadyForQuery, or when the connection breaks instead */
   private pending: Done | undefined = undefined
   private outcome: { readonly error: unknown; readonly result: any } | undefined = undefined
-  private readonly whenReady = new Set<() => void>()
+  /** what runs ends by itself in a moment, or must not be cancelled */
+  private ending = false
+  /** gives up the cancel that is under way; nothing is sent before its end */
+  private stopCancel: (() => void) | undefined = undefined
+  private pause: ReturnType<typeof setTimeout> | undefined = undefined
+  /** called whenever the connection becomes free, or breaks */
+  private readonly onChange = new Set<() => void>()
 
-  constructor(config: pg.ClientConfig) {
+  constructor(config: pg.ClientConfig, private readonly canceller: Canceller) {
     this.client = new pg.Client(config)
     // without a listener the error of an idle socket ends the process
     this.client.on("error", (cause) => this.breaks(cause))
@@ -47,9 +61,13 @@ export class PgConnection implements DriverConnection {
   /** opens it; interrupting that leaves the socket to `close` */
   get dial(): Effect.Effect<void, unknown> {
     return Effect.async<void, unknown>((resume) => {
+      const broke = () => resume(Effect.fail(this.broken?.cause))
+      this.onChange.add(broke)
       this.client.connect((error: unknown) => {
+        this.onChange.delete(broke)
         if (error !== null && error !== undefined) return resume(Effect.fail(error))
         this.wire.on("readyForQuery", () => this.isReady())
+        this.opened = true
         this.ready = true
         resume(Effect.void)
       })
@@ -59,20 +77,18 @@ export class PgConnection implements DriverConnection {
   /** says goodbye if there is somebody to say it to; a statement still running is cancelled first, or it would run on */
   get close(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.broken !== undefined) return Effect.void
-      if (this.ready) {
-        return Effect.async<void>((resume) => {
-          this.client.once("end", () => resume(Effect.void))
-          this.client.end().catch(() => this.destroy())
-        })
-      }
-      const cancelled = this.client.getTransactionStatus() === null ? Effect.void : Effect.ignore(this.requestCancel)
-      return Effect.zipRight(cancelled, Effect.sync(() => this.destroy()))
+      this.closing = true
+      if (!this.opened) return Effect.sync(() => this.destroy())
+      const goodbye = Effect.async<void>((resume) => {
+        if (this.broken !== undefined) return resume(Effect.void)
+        this.onChange.add(() => resume(Effect.void))
+        this.client.end().catch(() => this.destroy())
+      })
+      return Effect.zipRight(Effect.ignore(this.cancel), goodbye)
     })
   }
 
   destroy(): void {
-    this.wire.stream.destroy()
     this.breaks(new Error("the connection was destroyed"))
   }
 
@@ -83,8 +99,13 @@ export class PgConnection implements DriverConnection {
 
   condition(): Pool.Condition {
     if (this.broken !== undefined) return "broken"
-    if (!this.ready) return "busy"
-    return this.client.getTransactionStatus() === "I" ? "clean" : "dirty"
+    if (!this.isFree) return "busy"
+    return this.transactionStatus() === "none" ? "clean" : "dirty"
+  }
+
+  /** no statement is running, and no cancel under way that could hit the next one */
+  get isFree(): boolean {
+    return this.ready && this.stopCancel === undefined
   }
 
   transactionStatus(): "none" | "open" | "failed" {
@@ -92,8 +113,91 @@ export class PgConnection implements DriverConnection {
     return status === "T" ? "open" : status === "E" ? "failed" : "none"
   }
 
-  execute(sql: string, params: ReadonlyArray<unknown>, mode: "object" | "array" | "raw"): Effect.Effect<any, unknown> {
-    const run = Effect.async<any, unknown>((resume) => {
+  execute(sql: string, params: ReadonlyArray<unknown>, mode: Mode, objection?: Objection): Effect.Effect<any, unknown> {
+    return this.run(sql, params, mode, objection, false)
+  }
+
+  stream(sql: string, params: ReadonlyArray<unknown>, objection?: Objection): Stream.Stream<any, unknown> {
+    return cursor.stream(this, sql, params, objection)
+  }
+
+  readonly validate: Effect.Effect<void, unknown> = Effect.suspend(() => this.run("", [], "raw", undefined, true))
+
+  readonly reset: Effect.Effect<void, unknown> = Effect.suspend(() =>
+    this.transactionStatus() === "none" ? Effect.void : this.run("ROLLBACK", [], "raw", undefined, true)
+  )
+
+  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.suspend(() =>
+    Effect.map(
+      this.run("COMMIT", [], "raw", undefined, true),
+      (result: pg.QueryResult) => result.command === "COMMIT" ? "committed" : "rolledBack"
+    )
+  )
+
+  abandon(): void {
+    if (this.ready || this.ending || this.broken !== undefined) return
+    if (this.stopCancel === undefined && this.pause === undefined) this.requestCancel(missed)
+  }
+
+  readonly cancel: Effect.Effect<void, unknown> = Effect.suspend(() => {
+    this.abandon()
+    return this.untilReady
+  })
+
+  /** waits until the connection is free */
+  get untilReady(): Effect.Effect<void, unknown> {
+    return Effect.async<void, unknown>((resume) => {
+      const look = () => {
+        if (this.broken !== undefined) resume(Effect.fail(this.broken.cause))
+        else if (this.isFree) resume(Effect.void)
+        else this.onChange.add(look)
+      }
+      look()
+      return Effect.sync(() => this.onChange.delete(look))
+    })
+  }
+
+  /** why nothing can be sent, if so */
+  refuses(objection: Objection | undefined): unknown {
+    const objected = objection?.()
+    if (objected !== undefined) return objected
+    if (this.broken !== undefined) return new Unsent(this.broken.cause)
+    return this.closing ? new Unsent(new Error("the pool is closing the connection")) : undefined
+  }
+
+  /** hands a portal to the client; from here on the connection is busy */
+  begin(portal: pg.Submittable): void {
+    this.ready = false
+    this.client.query(portal)
+  }
+
+  /** a portal failed, or was told to close: the server is about to say ReadyForQuery */
+  endsByItself(): void {
+    this.ending = true
+  }
+
+  fails(error: unknown): void {
+    if (isFatal(error)) this.breaks(error)
+    else this.endsByItself()
+  }
+
+  private run(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    objection: Objection | undefined,
+    ending: boolean
+  ): Effect.Effect<any, unknown> {
+    return Effect.async<any, unknown>((resume) => {
+      const refusal = this.refuses(objection)
+      if (refusal !== undefined) return resume(Effect.fail(refusal))
+      if (!this.isFree) {
+        return resume(Effect.zipRight(this.cancel, this.run(sql, params, mode, objection, ending)))
+      }
+      if (typeof sql !== "string" || !Array.isArray(params)) {
+        return resume(Effect.fail(new ClientError(new TypeError("a statement is a text and an array of parameters"))))
+      }
+      this.ending = ending
       this.submit(
         sql,
         params,
@@ -101,107 +205,85 @@ export class PgConnection implements DriverConnection {
         (error, result) => resume(error === undefined ? Effect.succeed(result) : Effect.fail(error))
       )
     })
-    return Effect.suspend(() => this.ready || this.broken !== undefined ? run : Effect.zipRight(this.cancel, run))
   }
 
-  stream(sql: string, params: ReadonlyArray<unknown>): Stream.Stream<any, unknown> {
-    return cursor.stream(this, sql, params)
-  }
-
-  readonly validate: Effect.Effect<void, unknown> = Effect.suspend(() => Effect.asVoid(this.execute("", [], "raw")))
-
-  readonly reset: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.transactionStatus() === "none" ? Effect.void : Effect.asVoid(this.execute("ROLLBACK", [], "raw"))
-  )
-
-  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.suspend(() =>
-    Effect.map(
-      this.execute("COMMIT", [], "raw"),
-      (result: pg.QueryResult) => result.command === "COMMIT" ? "committed" : "rolledBack"
-    )
-  )
-
-  /**
-   * A cancel names the connection, not the statement, and travels on a socket of its own: it may arrive when the next
-   * statement is already running. So both its end and the statement's are waited for.
-   */
-  readonly cancel: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.ready ? Effect.void : Effect.zipRight(this.requestCancel, this.untilReady)
-  )
-
-  private get requestCancel(): Effect.Effect<void, unknown> {
-    return requestCancel(this.client, this.wire.stream)
-  }
-
-  /** waits for ReadyForQuery */
-  get untilReady(): Effect.Effect<void, unknown> {
-    return Effect.async<void, unknown>((resume) => {
-      if (this.broken !== undefined) return resume(Effect.fail(this.broken.cause))
-      if (this.ready) return resume(Effect.void)
-      const listener = () => resume(this.broken === undefined ? Effect.void : Effect.fail(this.broken.cause))
-      this.whenReady.add(listener)
-      return Effect.sync(() => this.whenReady.delete(listener))
-    })
-  }
-
-  /** hands something to the client; from here on the connection is busy */
-  begin(query: pg.Submittable): void {
-    this.ready = false
-    this.client.query(query)
-  }
-
-  private submit(sql: string, params: ReadonlyArray<unknown>, mode: "object" | "array" | "raw", done: Done): void {
-    if (this.broken !== undefined) return done(new Unsent(messageOf(this.broken.cause)), undefined)
+  private submit(sql: string, params: Array<unknown>, mode: Mode, done: Done): void {
     this.ready = false
     this.pending = done
     this.outcome = undefined
-    const query = {
+    const query: pg.QueryConfig = {
       text: sql,
-      values: params as Array<unknown>,
+      values: params,
       ...(mode === "array" ? { rowMode: "array" as const } : {})
     }
-    this.client.query(query as pg.QueryConfig, (error: unknown, result: any) => {
+    // called twice when a parameter cannot be serialised; the first time counts
+    this.client.query(query, (error: unknown, result: any) => {
       const failed = error !== null && error !== undefined
       this.outcome ??= { error: failed ? error : undefined, result: failed ? undefined : shape(result, mode) }
       if (failed && isFatal(error)) this.breaks(error)
-      else if (this.broken !== undefined) this.settle()
     })
   }
 
   private isReady(): void {
     this.ready = true
-    this.settle()
-    for (const listener of this.whenReady) listener()
-    this.whenReady.clear()
+    this.ending = false
+    clearTimeout(this.pause)
+    this.pause = undefined
+    // the connection is well, so what the server did not say came from this side: a parameter or a type parser
+    const error = this.outcome?.error
+    this.settle(error === undefined || isServerError(error) ? error : new ClientError(error))
+    this.changed()
   }
 
-  private settle(): void {
+  private settle(error: unknown): void {
     const { outcome, pending } = this
-    if (pending === undefined) return
     this.pending = undefined
     this.outcome = undefined
-    pending(outcome === undefined ? this.broken?.cause : outcome.error, outcome?.result)
+    pending?.(error, outcome?.result)
   }
 
   private breaks(cause: unknown): void {
     if (this.broken !== undefined) return
     this.broken = { cause }
+    clearTimeout(this.pause)
+    this.stopCancel?.()
+    // the server may not have closed it, and nobody would
+    this.wire.stream.destroy()
     this.lost?.(cause)
-    this.settle()
-    for (const listener of this.whenReady) listener()
-    this.whenReady.clear()
+    this.settle(this.outcome?.error ?? cause)
+    this.changed()
+  }
+
+  private changed(): void {
+    const listeners = [...this.onChange]
+    this.onChange.clear()
+    for (const listener of listeners) listener()
+  }
+
+  /**
+   * A cancel names the connection, not the statement, and travels on a socket of its own: it may arrive when the next
+   * statement is already running, so its end is waited for. And it may arrive before the statement, to no effect.
+   */
+  private requestCancel(patience: number): void {
+    this.pause = undefined
+    this.stopCancel = this.canceller.request(this.client, this.wire.stream, (error) => {
+      this.stopCancel = undefined
+      if (error !== undefined) this.breaks(error)
+      else if (this.ready) this.changed()
+      else this.pause = setTimeout(() => this.requestCancel(2 * patience), patience)
+    })
   }
 }
 
-const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
-
 /** several statements in one text have several results */
-const shape = (result: any, mode: "object" | "array" | "raw"): any =>
+const shape = (result: any, mode: Mode): any =>
   mode === "raw" ? result : Array.isArray(result) ? result.map((each) => each.rows ?? []) : result.rows ?? []
 
 /** @internal */
-export const connect = (config: pg.ClientConfig): Effect.Effect<PgConnection, unknown, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.try({ try: () => new PgConnection(config), catch: (error) => error }),
+export const connect = (config: pg.ClientConfig): Effect.Effect<PgConnection, unknown, Scope.Scope> => {
+  const canceller = new Canceller()
+  return Effect.acquireRelease(
+    Effect.sync(() => new PgConnection(config, canceller)),
     (connection) => connection.close
   ).pipe(Effect.tap((connection) => connection.dial))
+}

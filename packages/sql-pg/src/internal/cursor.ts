@@ -1,13 +1,15 @@
 /**
  * Rows as they come: a portal of the extended protocol, read in batches, so that the server waits for the consumer.
  */
+import type { Objection } from "@dbpool/sql/Driver"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import Cursor from "pg-cursor"
 import type { PgConnection } from "./connection.js"
-import { Unsent } from "./errors.js"
+import { ClientError } from "./errors.js"
 
 const batch = 128
 
@@ -15,33 +17,75 @@ const batch = 128
 export const stream = (
   connection: PgConnection,
   sql: string,
-  params: ReadonlyArray<unknown>
+  params: ReadonlyArray<unknown>,
+  objection: Objection | undefined
 ): Stream.Stream<any, unknown> =>
-  Stream.unwrapScoped(Effect.gen(function*() {
-    if (connection.condition() === "broken") return Stream.fail(new Unsent("the connection is gone"))
-    yield* connection.cancel
-    let reading = false
-    const cursor = yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const cursor = new Cursor(sql, params as Array<unknown>)
-        connection.begin(cursor as never)
-        return cursor
-      }),
-      (cursor) =>
-        Effect.suspend(() => {
-          if (connection.condition() === "broken") return Effect.void
-          cursor.close(() => {})
-          // an interrupted read goes on at the server: who needs the connection next cancels it
-          return reading ? Effect.void : Effect.ignore(connection.untilReady)
-        })
-    )
-    const read = Effect.async<Array<any>, unknown>((resume) => {
-      reading = true
-      cursor.read(batch, (error: unknown, rows: Array<any>) => {
-        reading = false
-        resume(error === null || error === undefined ? Effect.succeed(rows) : Effect.fail(error))
-      })
+  Stream.unwrapScoped(Effect.map(open(connection, sql, params, objection), (portal) =>
+    Stream.repeatEffectChunkOption(
+      Effect.flatMap(Effect.mapError(portal.read, Option.some), (rows) =>
+        rows.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.unsafeFromArray(rows)))
+    )))
+
+const open = (
+  connection: PgConnection,
+  sql: string,
+  params: ReadonlyArray<unknown>,
+  objection: Objection | undefined
+): Effect.Effect<Portal, unknown, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) => {
+    const attempt: Effect.Effect<Portal, unknown, Scope.Scope> = Effect.suspend(() => {
+      const refusal = connection.refuses(objection)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      if (!connection.isFree) return Effect.zipRight(restore(connection.cancel), attempt)
+      return Effect.flatMap(
+        // a parameter that cannot be serialised throws before anything is sent
+        Effect.try({ try: () => new Portal(connection, sql, params), catch: (cause) => new ClientError(cause) }),
+        (portal) => Effect.as(Effect.addFinalizer(() => Effect.sync(() => portal.close())), portal)
+      )
     })
-    return Stream.repeatEffectChunkOption(Effect.flatMap(Effect.mapError(read, Option.some), (rows) =>
-      rows.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.unsafeFromArray(rows))))
-  }))
+    return attempt
+  })
+
+class Portal {
+  private readonly cursor: Cursor
+  private reading = false
+  /** the server has answered with an error, and closes the portal by itself */
+  private failed = false
+  /** thrown by a type parser; `pg-cursor` would let it end the process */
+  private unreadable: ClientError | undefined = undefined
+
+  constructor(private readonly connection: PgConnection, sql: string, params: ReadonlyArray<unknown>) {
+    const cursor = new Cursor(sql, params as Array<unknown>)
+    const rows = cursor as unknown as { handleDataRow: (message: unknown) => void }
+    const handleDataRow = rows.handleDataRow.bind(cursor)
+    rows.handleDataRow = (message) => {
+      try {
+        handleDataRow(message)
+      } catch (cause) {
+        this.unreadable ??= new ClientError(cause)
+      }
+    }
+    this.cursor = cursor
+    connection.begin(cursor as never)
+  }
+
+  /** the next rows; none at the end */
+  readonly read: Effect.Effect<Array<any>, unknown> = Effect.async<Array<any>, unknown>((resume) => {
+    this.reading = true
+    this.cursor.read(batch, (error: unknown, rows: Array<any>) => {
+      this.reading = false
+      if (error !== null && error !== undefined) {
+        this.failed = true
+        this.connection.fails(error)
+        resume(Effect.zipRight(Effect.ignore(this.connection.untilReady), Effect.fail(error)))
+      } else resume(this.unreadable === undefined ? Effect.succeed(rows) : Effect.fail(this.unreadable))
+    })
+  })
+
+  /** An interrupted read goes on at the server until it is cancelled; without one the portal closes at once. */
+  close(): void {
+    if (this.failed || this.connection.isFree || this.connection.condition() === "broken") return
+    this.cursor.close(() => {})
+    if (!this.reading) this.connection.endsByItself()
+  }
+}

@@ -6,12 +6,27 @@ import type * as Driver from "@dbpool/sql/Driver"
 import type { StatementReason } from "@dbpool/sql/StatementError"
 import pg from "pg"
 
+const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
 /** the connection was known to be dead before anything of the statement was sent @internal */
-export class Unsent extends Error {}
+export class Unsent extends Error {
+  constructor(cause: unknown) {
+    super(messageOf(cause), { cause })
+  }
+}
+
+/** this side could not go on: a parameter that cannot be serialised, or a value that a type parser refused @internal */
+export class ClientError extends Error {
+  constructor(cause: unknown) {
+    super(messageOf(cause), { cause })
+  }
+}
 
 const reasons: Record<string, StatementReason> = {
   "23505": "UniqueViolation",
   "23503": "ForeignKeyViolation",
+  // ON DELETE RESTRICT, since PostgreSQL 18
+  "23001": "ForeignKeyViolation",
   "23502": "NotNullViolation",
   "23514": "CheckViolation",
   "23P01": "CheckViolation",
@@ -33,16 +48,14 @@ export const isFatal = (error: unknown): boolean =>
 /** @internal */
 export const classify = (error: unknown): Driver.Failure => {
   if (error instanceof Unsent) return { _tag: "unsent" }
-  if (!isServerError(error)) return isLocal(error) ? refused("Unknown", error) : { _tag: "lost" }
+  if (error instanceof ClientError) return refused("Unknown", error)
+  if (!isServerError(error)) return { _tag: "lost" }
   if (isFatal(error)) {
     // 57P05 (idle_session_timeout) is said to idle sessions only; 57P01 and its kind may hit a statement half done
     return error.code === "57P05" ? { _tag: "unsent" } : { _tag: "lost" }
   }
   return refused(reasonOf(error), error)
 }
-
-/** refused by the driver itself, before anything was sent: a parameter that cannot be serialised */
-const isLocal = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError
 
 const refused = (reason: StatementReason, error: unknown): Driver.Failure => ({
   _tag: "refused",
@@ -53,7 +66,7 @@ const refused = (reason: StatementReason, error: unknown): Driver.Failure => ({
 
 const reasonOf = (error: pg.DatabaseError): StatementReason => {
   const code = error.code ?? ""
-  // the code of a cancelled statement does not say by whom; the text of a timeout does, in every language but by this word
+  // the code does not say who cancelled the statement, only the text, and that only where the server speaks English
   if (code === "57014" && /statement timeout/.test(error.message)) return "StatementTimeout"
   return reasons[code] ??
     (code.startsWith("42") ? "Syntax" : code.startsWith("28") ? "Authentication" : "Unknown")
@@ -61,11 +74,13 @@ const reasonOf = (error: pg.DatabaseError): StatementReason => {
 
 /** @internal */
 export const connectFault = (error: unknown): Pool.Fault => {
-  const { code, message } = error as { readonly code?: string; readonly message?: string }
+  const { code = "", message = "" } = error as { readonly code?: string; readonly message?: string }
   if (code === "53300") return "refused"
-  if (code === "3D000" || code?.startsWith("28") === true) return "fatal"
+  // an unknown database, a refused role or password, a missing privilege, a setting that the server does not know
+  if (code === "3D000" || code === "22023" || code.startsWith("28") || code.startsWith("42")) return "fatal"
   // certificates do not mend themselves, nor does a missing password or a server without TLS
-  return /CERT|ERR_TLS|ERR_SSL/.test(code ?? "") || /SASL|does not support SSL|must be a string/.test(message ?? "")
+  return /CERT|ERR_TLS|ERR_SSL|UNABLE_TO_VERIFY/.test(code) ||
+      /SASL|does not support SSL|must be a string/.test(message)
     ? "fatal"
     : "transient"
 }

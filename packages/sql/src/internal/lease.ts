@@ -7,13 +7,15 @@ import type { SqlConnection } from "../SqlConnection.js"
 import type { QueryError } from "../SqlPoolError.js"
 import { LeaseReleased } from "../SqlPoolError.js"
 import type { Channel, Member, Mode } from "./member.js"
-import { toQueryError } from "./member.js"
+import { abandonUnfinished, toQueryError } from "./member.js"
 import { Mutex } from "./mutex.js"
 
 /** @internal */
 export class SqlLease implements SqlConnection, Channel {
   private ended = false
-  private readonly mutex = new Mutex()
+  private readonly mutex = new Mutex(() => {
+    if (!this.ended) abandonUnfinished(this.member)
+  })
 
   constructor(private readonly member: Member) {}
 
@@ -38,30 +40,28 @@ export class SqlLease implements SqlConnection, Channel {
   }
 
   run(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
-    return this.mutex.withLock(Effect.suspend(() => {
-      if (this.ended) return this.refusal
-      const { connection, dialect } = this.member
-      const inTransaction = connection.transactionStatus() !== "none"
-      return Effect.mapError(
-        connection.execute(sql, params, mode),
-        (cause) => toQueryError(dialect, cause, inTransaction)
-      )
-    }))
+    return this.mutex.withLock(Effect.mapError(
+      this.member.connection.execute(sql, params, mode, this.objection),
+      (cause) => this.failed(cause)
+    ))
   }
 
   stream(sql: string, params: ReadonlyArray<unknown> = []): Stream.Stream<any, QueryError> {
-    return Stream.unwrapScoped(Effect.map(this.mutex.scoped, () => {
-      if (this.ended) return Stream.fromEffect(this.refusal)
-      const { connection, dialect } = this.member
-      const inTransaction = connection.transactionStatus() !== "none"
-      return Stream.mapError(
-        connection.stream(sql, params),
-        (cause) => toQueryError(dialect, cause, inTransaction)
-      )
-    }))
+    return Stream.unwrapScoped(Effect.as(
+      this.mutex.scoped,
+      Stream.mapError(this.member.connection.stream(sql, params, this.objection), (cause) => this.failed(cause))
+    ))
   }
 
-  private get refusal(): Effect.Effect<never, LeaseReleased> {
-    return Effect.fail(new LeaseReleased({ pool: this.member.dialect.name, what: "lease" }))
+  private readonly objection = (): QueryError | undefined => {
+    this.began = this.member.connection.transactionStatus() !== "none"
+    return this.ended ? new LeaseReleased({ pool: this.member.dialect.name, what: "lease" }) : undefined
+  }
+
+  /** whether the statement that was sent last was sent in a transaction that its user had begun by hand */
+  private began = false
+
+  private failed(cause: unknown): QueryError {
+    return toQueryError(this.member.dialect, cause, this.began)
   }
 }

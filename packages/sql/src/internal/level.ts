@@ -6,11 +6,11 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { QueryError } from "../SqlPoolError.js"
-import { ConnectionLost, LeaseReleased } from "../SqlPoolError.js"
+import { LeaseReleased } from "../SqlPoolError.js"
 import { isConflict } from "../StatementError.js"
 import type { TransactionConflict } from "../Transaction.js"
 import type { Channel, Member, Mode } from "./member.js"
-import { ChannelConnection, toQueryError } from "./member.js"
+import { abandonUnfinished, ChannelConnection, toQueryError } from "./member.js"
 import { Mutex } from "./mutex.js"
 
 /** what the connection saw during one attempt of a whole transaction; every level of it writes here @internal */
@@ -21,16 +21,27 @@ export interface Journal {
 
 /** @internal */
 export class Level implements Channel {
-  readonly mutex = new Mutex()
+  readonly mutex = new Mutex(() => {
+    if (!this.isOver) abandonUnfinished(this.member)
+  })
   readonly asConnection: Connection = new ChannelConnection(this)
-  /** the savepoint of a nested level that was interrupted: undone before anything else happens on this level */
+  /** the savepoint of a nested level that failed or was interrupted: undone before anything else happens here */
   private undo: string | undefined = undefined
   private ended = false
 
-  constructor(readonly member: Member, readonly journal: Journal) {}
+  constructor(
+    readonly member: Member,
+    readonly journal: Journal,
+    private readonly parent?: Level
+  ) {}
 
+  /** from here on nothing is sent any more, by this level or those inside it: the connection may be somebody else's */
   end(): void {
     this.ended = true
+  }
+
+  private get isOver(): boolean {
+    return this.ended || (this.parent !== undefined && this.parent.isOver)
   }
 
   run(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
@@ -40,25 +51,27 @@ export class Level implements Channel {
   /** the caller holds the lock */
   unlocked(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
     return Effect.suspend(() => {
-      const refusal = this.refusal()
-      if (refusal !== undefined) return Effect.fail(refusal)
-      const statement = Effect.mapError(
-        this.member.connection.execute(sql, params, mode),
-        (cause) => this.failed(cause)
-      )
+      const statement = this.send(sql, params, mode)
       return this.undo === undefined ? statement : Effect.zipRight(this.settle, statement)
     })
   }
 
   stream(sql: string, params: ReadonlyArray<unknown>): Stream.Stream<any, QueryError> {
-    return Stream.unwrapScoped(Effect.flatMap(this.mutex.scoped, () => {
-      const refusal = this.refusal()
-      if (refusal !== undefined) return Effect.fail(refusal)
-      return Effect.as(
-        this.settle,
-        Stream.mapError(this.member.connection.stream(sql, params), (cause) => this.failed(cause))
+    return Stream.unwrapScoped(Effect.as(
+      Effect.zipRight(this.mutex.scoped, this.settle),
+      Stream.mapError(this.member.connection.stream(sql, params, this.objection), (cause) => this.failed(cause))
+    ))
+  }
+
+  /** waits for the statements that are still under way, and lets no more in */
+  get finish(): Effect.Effect<void, QueryError> {
+    const { connection } = this.member
+    const quiet = Effect.suspend(() => connection.condition() === "busy" ? connection.cancel : Effect.void)
+    return this.mutex.withLock(
+      Effect.zipRight(this.settle, Effect.mapError(quiet, (cause) => this.failed(cause))).pipe(
+        Effect.andThen(() => this.end())
       )
-    }))
+    )
   }
 
   nextSavepoint(): string {
@@ -75,33 +88,19 @@ export class Level implements Channel {
     return Effect.suspend(() => {
       const savepoint = this.undo
       if (savepoint === undefined) return Effect.void
-      const { connection } = this.member
-      return Effect.zipRight(
-        connection.execute(`ROLLBACK TO SAVEPOINT ${savepoint}`, [], "object"),
-        connection.execute(`RELEASE SAVEPOINT ${savepoint}`, [], "object")
-      ).pipe(
-        Effect.mapError((cause) => this.failed(cause)),
-        Effect.andThen(() => {
-          this.undo = undefined
-        })
-      )
+      return Effect.flatMap(this.send(`ROLLBACK TO SAVEPOINT ${savepoint}`, [], "object"), () => {
+        // undone for good, even if an interrupt should leave the savepoint itself behind
+        this.undo = undefined
+        return this.send(`RELEASE SAVEPOINT ${savepoint}`, [], "object")
+      })
     })
   }
 
-  /** why nothing may be sent any more, if so: the transaction is over, by us, by the server, or by a raw COMMIT */
-  refusal(): QueryError | undefined {
+  /** why nothing may be sent any more, if so: the transaction was ended by us, by the server, or by a raw COMMIT */
+  readonly objection = (): LeaseReleased | undefined => {
     const { connection, dialect } = this.member
-    if (this.ended) return new LeaseReleased({ pool: dialect.name, what: "transaction" })
-    if (connection.condition() === "broken") {
-      return new ConnectionLost({
-        pool: dialect.name,
-        inTransaction: true,
-        cause: new Error("the connection was lost earlier in this transaction")
-      })
-    }
-    return connection.condition() !== "busy" && connection.transactionStatus() === "none"
-      ? new LeaseReleased({ pool: dialect.name, what: "transaction" })
-      : undefined
+    const left = connection.transactionStatus() === "none" && !["busy", "broken"].includes(connection.condition())
+    return left || this.isOver ? new LeaseReleased({ pool: dialect.name, what: "transaction" }) : undefined
   }
 
   failed(cause: unknown): QueryError {
@@ -110,5 +109,12 @@ export class Level implements Channel {
       this.journal.conflict = { reason: error.reason, cause: error }
     }
     return error
+  }
+
+  private send(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
+    return Effect.mapError(
+      this.member.connection.execute(sql, params, mode, this.objection),
+      (cause) => this.failed(cause)
+    )
   }
 }

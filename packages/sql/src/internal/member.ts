@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Driver, DriverConnection } from "../Driver.js"
 import type { QueryError, SqlPoolError } from "../SqlPoolError.js"
-import { ConnectionLost, NoSuchConnection } from "../SqlPoolError.js"
+import { ConnectionLost, LeaseReleased, NoSuchConnection } from "../SqlPoolError.js"
 import { StatementError } from "../StatementError.js"
 
 /** @internal */
@@ -20,11 +20,15 @@ export interface Dialect {
   readonly driver: Driver
 }
 
-/** @internal */
+/** what a statement's error means; an objection of our own means what it says @internal */
 export const toQueryError = (dialect: Dialect, cause: unknown, inTransaction: boolean): QueryError => {
+  if (cause instanceof LeaseReleased) return cause
   const pool = dialect.name
   const failure = dialect.driver.classify(cause)
-  if (failure._tag === "refused") return new StatementError({ ...failure, pool, inTransaction, cause })
+  if (failure._tag === "refused") {
+    const { code, constraint, reason } = failure
+    return new StatementError({ pool, reason, code, constraint, inTransaction, cause })
+  }
   return failure._tag === "unsent" && !inTransaction
     ? new NoSuchConnection({ pool, cause })
     : new ConnectionLost({ pool, inTransaction, cause })
@@ -81,6 +85,16 @@ export class ChannelConnection implements Connection {
       rows :
       Stream.mapChunks(rows, (chunk) => Chunk.unsafeFromArray(transformRows(Chunk.toReadonlyArray(chunk))))
   }
+}
+
+/**
+ * A holder that goes on while its statement is still running has interrupted it: it is cancelled now, rather than by
+ * whoever needs the connection next. Only for those who still hold the lease.
+ *
+ * @internal
+ */
+export const abandonUnfinished = ({ connection }: Member): void => {
+  if (connection.condition() === "busy") connection.abandon()
 }
 
 /** @internal */

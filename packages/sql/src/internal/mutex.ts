@@ -16,6 +16,9 @@ export class Mutex {
   private locked = false
   private readonly waiters = new Set<Waiter>()
 
+  /** `released` is called by whoever had the lock, before the next one gets it */
+  constructor(private readonly released: () => void = () => {}) {}
+
   /** waiting can be interrupted; whoever is interrupted there has done nothing */
   withLock<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
@@ -44,16 +47,19 @@ export class Mutex {
         })),
         () =>
           Effect.sync(() => {
-            if (waiter === undefined || this.waiters.delete(waiter)) return
-            this.unlock()
+            // handed over already: it goes to the next one
+            if (waiter !== undefined && !this.waiters.delete(waiter)) this.pass()
           })
       )
     })
   }
 
-  private readonly unlocking = Effect.sync(() => this.unlock())
+  private readonly unlocking = Effect.sync(() => {
+    this.released()
+    this.pass()
+  })
 
-  private unlock(): void {
+  private pass(): void {
     for (const waiter of this.waiters) {
       this.waiters.delete(waiter)
       waiter.resume(Effect.void)

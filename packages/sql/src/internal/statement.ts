@@ -65,7 +65,7 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
     return this.run("executeRaw", raw, true)
   }
 
-  get values(): Effect.Effect<ReadonlyArray<ReadonlyArray<Statement.Primitive>>, SqlError> {
+  get values(): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
     return this.run("executeValues", values)
   }
 

@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { DriverConnection } from "../Driver.js"
 import type { TransactionError } from "../SqlPoolError.js"
@@ -20,6 +21,7 @@ import {
   CommitUnknown,
   ConnectionLost,
   InvalidTransaction,
+  LeaseReleased,
   NoSuchConnection,
   TransactionTimeout
 } from "../SqlPoolError.js"
@@ -39,8 +41,6 @@ export interface Transactor {
   readonly resetTimeout: number
 }
 
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
 /**
  * Runs an effect in a transaction, or in a savepoint if the fiber is in one already. Errors of the transaction itself go
  * through `lift`; those of the effect are passed on as they are.
@@ -55,17 +55,40 @@ export const run = <A, E, R, X, RS = never>(
 ): Effect.Effect<A, E | X, R | RS> =>
   Effect.withFiberRuntime((fiber) => {
     const parent = Carrier.find(fiber.currentContext, transactor.pool)
-    if (parent === undefined) return outermost(transactor, options, lift, effect)
-    const option = Object.entries(options).find(([, value]) => value !== undefined)?.[0]
-    if (option === undefined) return nested(transactor, parent, lift, effect)
-    return Effect.fail(lift(
-      new InvalidTransaction({
-        pool: transactor.dialect.name,
-        option,
-        requirement: "cannot be set on a transaction nested in another, which decides on it"
-      })
-    ))
+    const invalid = check(options, parent !== undefined)
+    if (invalid !== undefined) {
+      return Effect.fail(lift(new InvalidTransaction({ pool: transactor.dialect.name, ...invalid })))
+    }
+    return parent === undefined
+      ? outermost(transactor, options, lift, effect)
+      : nested(transactor, parent, lift, effect)
   })
+
+/** what is wrong with the options, if anything is; they go into the text of BEGIN, so the types alone will not do */
+const check = (
+  options: Options<any>,
+  isNested: boolean
+): { readonly option: string; readonly requirement: string } | undefined => {
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined) continue
+    if (isNested) {
+      return { option, requirement: "cannot be set on a transaction nested in another, which decides on it" }
+    }
+    const allowed = words[option]
+    if (allowed !== undefined && !allowed.includes(value)) {
+      return { option, requirement: `must be one of ${allowed.join(", ")}` }
+    }
+    if (option === "timeout" && !Option.exists(Duration.decodeUnknown(value), (d) => Duration.toMillis(d) > 0)) {
+      return { option, requirement: "must be a duration above zero" }
+    }
+  }
+  return undefined
+}
+
+const words: Record<string, ReadonlyArray<unknown>> = {
+  isolation: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+  accessMode: ["read write", "read only"]
+}
 
 /** repeats what the server undid, in a fresh lease each time */
 const outermost = <A, E, R, X, RS>(
@@ -82,7 +105,7 @@ const outermost = <A, E, R, X, RS>(
       return Effect.catchAllCause(
         once(transactor, options, lift, effect, journal),
         (cause) =>
-          journal.conflict === undefined || Cause.isInterrupted(cause)
+          journal.conflict === undefined || Cause.isInterruptedOnly(cause)
             ? Effect.failCause(cause)
             : Effect.matchEffect(driver.next(journal.conflict), {
               onFailure: () => Effect.failCause(cause),
@@ -109,29 +132,38 @@ const once = <A, E, R, X>(
       lent = true
       return Effect.uninterruptibleMask((restore) => {
         const level = new Level(member, journal)
-        const begin = Effect.mapError(
-          member.connection.execute(dialect.driver.begin(options), [], "object"),
-          (cause) => {
-            const error = toQueryError(dialect, cause, false)
-            if (error instanceof NoSuchConnection) journal.conflict = { reason: "NoSuchConnection", cause: error }
-            return lift(error)
-          }
+        const body = begin(transactor, options, level).pipe(
+          Effect.mapError(lift),
+          Effect.zipRight(inside(pool, level, effect)),
+          Effect.zipLeft(Effect.mapError(level.finish, lift))
         )
-        const body = inside(pool, level, effect)
+        // up to here it may be interrupted, or run out of time; the COMMIT cannot
         const bounded = options.timeout === undefined ? body : Effect.timeoutFail(body, {
           duration: options.timeout,
           onTimeout: () =>
             lift(new TransactionTimeout({ pool: dialect.name, afterMillis: Duration.toMillis(options.timeout!) }))
         })
-        return Effect.flatMap(
-          Effect.exit(restore(Effect.zipRight(begin, bounded))),
-          (exit) => finish(transactor, level, restore, lift, exit)
-        )
+        return Effect.flatMap(Effect.exit(restore(bounded)), (exit) => {
+          level.end()
+          return Exit.isSuccess(exit)
+            ? Effect.zipRight(Effect.mapError(commit(transactor, level), lift), exit)
+            : Effect.zipRight(rollback(transactor, level, exit.cause), exit)
+        })
       })
     }),
     (error) => lent ? error as E | X : lift(error as AcquireError)
   )
 }
+
+const begin = ({ dialect }: Transactor, options: Options<any>, { journal, member }: Level) =>
+  Effect.mapError(
+    member.connection.execute(dialect.driver.begin(options), [], "object"),
+    (cause) => {
+      const error = toQueryError(dialect, cause, false)
+      if (error instanceof NoSuchConnection) journal.conflict = { reason: "NoSuchConnection", cause: error }
+      return error
+    }
+  )
 
 const inside = <A, E, R>(pool: object, level: Level, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.mapInputContext(
@@ -140,40 +172,21 @@ const inside = <A, E, R>(pool: object, level: Level, effect: Effect.Effect<A, E,
       Context.add(context, SqlClient.TransactionConnection, Carrier.make(context, pool, level)) as Context.Context<R>
   )
 
-const finish = <A, E, X>(
-  transactor: Transactor,
-  level: Level,
-  restore: Restore,
-  lift: (error: TransactionError) => X,
-  exit: Exit.Exit<A, E>
-): Effect.Effect<A, E | X> =>
-  Effect.suspend(() => {
-    const { connection } = level.member
-    if (Exit.isSuccess(exit)) {
-      // statements that were forked inside come first; waiting for them can be interrupted, the COMMIT cannot
-      const committing = restore(level.mutex.withLock(Effect.uninterruptible(commit(transactor, level))))
-      return Effect.zipRight(
-        Effect.onError(Effect.mapError(committing, lift), () => Effect.sync(() => level.end())),
-        exit
-      )
-    }
-    level.end()
-    // the pool restores what an interrupt leaves behind, without keeping the caller
-    const rollback = Cause.isInterrupted(exit.cause) || connection.condition() !== "dirty"
-      ? Effect.void
-      : bounded(connection, connection.reset, transactor.resetTimeout)
-    return Effect.zipRight(rollback, exit)
-  })
+/** The pool does it for those who have been interrupted, or left a statement running, without keeping them. */
+const rollback = (transactor: Transactor, { member: { connection } }: Level, cause: Cause.Cause<unknown>) =>
+  Cause.isInterrupted(cause) || connection.condition() !== "dirty"
+    ? Effect.void
+    : bounded(connection, connection.reset, transactor.resetTimeout)
 
 /**
  * Waits for the server, but not for ever: then the connection is destroyed, which ends the effect. Cheaper than a race,
  * and safe where the caller's fiber has been interrupted already.
  */
-const bounded = <A>(
+const bounded = <A, E>(
   connection: DriverConnection,
-  effect: Effect.Effect<A, unknown>,
+  effect: Effect.Effect<A, E>,
   millis: number
-): Effect.Effect<Exit.Exit<A, unknown>> => {
+): Effect.Effect<Exit.Exit<A, E>> => {
   const watchdog = Effect.andThen(Effect.sleep(Duration.millis(millis)), () => connection.destroy())
   return Effect.flatMap(
     Effect.forkDaemon(Effect.interruptible(watchdog)),
@@ -185,36 +198,46 @@ const bounded = <A>(
   )
 }
 
+/** Nobody but us can send anything any more. */
 const commit = (transactor: Transactor, level: Level): Effect.Effect<void, TransactionError> =>
-  Effect.zipRight(
-    level.settle,
-    Effect.suspend((): Effect.Effect<void, TransactionError> => {
-      const { dialect } = transactor
-      const { connection } = level.member
-      const refusal = level.refusal()
-      level.end()
-      if (refusal !== undefined) return Effect.fail(refusal)
-      return Effect.flatMap(
-        bounded(connection, connection.commit, transactor.commitTimeout),
-        Exit.match({
-          onSuccess: (outcome) =>
-            outcome === "committed"
-              ? Effect.void
-              : Effect.fail(new CommitFailed({ pool: dialect.name, reason: "RolledBack", cause: undefined })),
-          onFailure: (cause) => Effect.fail(commitError(dialect, level, Cause.squash(cause)))
-        })
-      )
-    })
-  )
+  Effect.suspend(() => {
+    const { dialect: { name: pool } } = transactor
+    const { journal, member: { connection } } = level
+    const status = connection.transactionStatus()
+    if (status === "none" && connection.condition() !== "broken") {
+      return Effect.fail(new LeaseReleased({ pool, what: "transaction" }))
+    }
+    // a conflict that the transaction survived is no reason to repeat it, and would be fatal after a COMMIT of unknown fate
+    if (status === "open") journal.conflict = undefined
+    return Effect.flatMap(
+      bounded(connection, connection.commit, transactor.commitTimeout),
+      Exit.match({
+        onSuccess: (outcome) =>
+          outcome === "committed"
+            ? Effect.void
+            : Effect.fail(new CommitFailed({ pool, reason: "RolledBack", cause: undefined })),
+        onFailure: (cause) => Effect.fail(commitError(transactor.dialect, journal, status, Cause.squash(cause)))
+      })
+    )
+  })
 
-const commitError = (dialect: Dialect, level: Level, cause: unknown): TransactionError => {
+const commitError = (
+  dialect: Dialect,
+  journal: Journal,
+  status: "none" | "open" | "failed",
+  cause: unknown
+): TransactionError => {
   const pool = dialect.name
   const failure = dialect.driver.classify(cause)
-  if (failure._tag === "unsent") return new ConnectionLost({ pool, inTransaction: true, cause })
-  if (failure._tag === "lost") return new CommitUnknown({ pool, cause })
-  const error = new CommitFailed({ pool, reason: failure.reason, cause })
-  if (isConflict(failure.reason)) level.journal.conflict = { reason: failure.reason, cause: error }
-  return error
+  if (failure._tag === "refused") {
+    const error = new CommitFailed({ pool, reason: failure.reason, cause })
+    if (isConflict(failure.reason)) journal.conflict = { reason: failure.reason, cause: error }
+    return error
+  }
+  // a transaction that has failed is rolled back whatever becomes of its COMMIT
+  return failure._tag === "unsent" || status === "failed"
+    ? new ConnectionLost({ pool, inTransaction: true, cause })
+    : new CommitUnknown({ pool, cause })
 }
 
 /** a savepoint; the parent's other statements wait until it is over */
@@ -226,62 +249,39 @@ const nested = <A, E, R, X>(
 ): Effect.Effect<A, E | X, R> =>
   parent.mutex.withLock(Effect.uninterruptibleMask((restore) => {
     const savepoint = parent.nextSavepoint()
-    const level = new Level(parent.member, parent.journal)
-    const begin = Effect.mapError(parent.unlocked(`SAVEPOINT ${savepoint}`, [], "object"), lift)
-    return Effect.flatMap(Effect.exit(restore(begin)), (begun): Effect.Effect<A, E | X, R> => {
-      if (Exit.isFailure(begun)) {
-        // it may have reached the server, or not: undoing to it would not be safe, but nothing happened since either
-        return begun
-      }
-      return Effect.flatMap(
-        Effect.exit(restore(inside(transactor.pool, level, effect))),
-        (exit) => leave(transactor, parent, level, savepoint, restore, lift, exit)
-      )
-    })
+    const level = new Level(parent.member, parent.journal, parent)
+    const begin = parent.unlocked(`SAVEPOINT ${savepoint}`, [], "object")
+    const body = Effect.zipLeft(inside(transactor.pool, level, effect), Effect.mapError(level.finish, lift))
+    return Effect.zipRight(
+      // if it fails or is interrupted, the server has it or not: undoing to it is not safe, and nothing has happened since
+      Effect.mapError(restore(begin), lift),
+      Effect.flatMap(Effect.exit(restore(body)), (exit): Effect.Effect<A, E | X> => {
+        level.end()
+        if (Exit.isSuccess(exit)) {
+          return Effect.zipRight(Effect.mapError(keep(transactor, parent, savepoint), lift), exit)
+        }
+        parent.undoTo(savepoint)
+        // after an interrupt the caller is not kept: the next statement of the parent does it, if there is one
+        return Cause.isInterrupted(exit.cause) ? exit : Effect.zipRight(Effect.exit(restore(parent.settle)), exit)
+      })
+    )
   }))
 
-const leave = <A, E, X>(
+/** makes what a savepoint did part of its parent, unless a statement in it had failed and nobody said so */
+const keep = (
   transactor: Transactor,
   parent: Level,
-  level: Level,
-  savepoint: string,
-  restore: Restore,
-  lift: (error: TransactionError) => X,
-  exit: Exit.Exit<A, E>
-): Effect.Effect<A, E | X> =>
+  savepoint: string
+): Effect.Effect<void, TransactionError> =>
   Effect.suspend(() => {
-    const { connection } = level.member
-    if (Exit.isSuccess(exit)) {
-      return Effect.zipRight(
-        Effect.mapError(
-          level.mutex.withLock(Effect.suspend((): Effect.Effect<void, TransactionError> => {
-            const settled = level.settle
-            level.end()
-            return Effect.zipRight(
-              settled,
-              Effect.suspend(() => {
-                if (connection.transactionStatus() !== "failed") {
-                  return parent.unlocked(`RELEASE SAVEPOINT ${savepoint}`, [], "object")
-                }
-                parent.undoTo(savepoint)
-                return Effect.zipRight(
-                  parent.settle,
-                  Effect.fail(
-                    new CommitFailed({ pool: transactor.dialect.name, reason: "RolledBack", cause: undefined })
-                  )
-                )
-              })
-            )
-          })),
-          lift
-        ),
-        exit
-      )
-    }
-    level.end()
-    parent.undoTo(savepoint)
-    // after an interrupt the caller is not kept: the next statement of the parent does it, if there is one
-    return Cause.isInterrupted(exit.cause)
-      ? exit
-      : Effect.zipRight(Effect.exit(restore(parent.settle)), exit)
+    const { connection } = parent.member
+    const failed = connection.transactionStatus() === "failed"
+    if (failed) parent.undoTo(savepoint)
+    const end = failed ? parent.settle : parent.unlocked(`RELEASE SAVEPOINT ${savepoint}`, [], "object")
+    return Effect.zipRight(
+      Effect.flatten(bounded(connection, end, transactor.resetTimeout)),
+      failed
+        ? Effect.fail(new CommitFailed({ pool: transactor.dialect.name, reason: "RolledBack", cause: undefined }))
+        : Effect.void
+    )
   })

@@ -1,0 +1,95 @@
+/**
+ * What an operator can do to a pool while it works. Each decides in one step and leaves the rest to the pump.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Drain, Size } from "../Pool.js"
+import * as PoolConfig from "../PoolConfig.js"
+import type { AcquireError, InvalidPoolConfig } from "../PoolError.js"
+import { PoolClosed } from "../PoolError.js"
+import type { Engine } from "./engine.js"
+import { State } from "./entry.js"
+import * as Housekeeping from "./housekeeping.js"
+import { until } from "./until.js"
+
+/** @internal */
+export const resize = <C>(engine: Engine<C>, size: Size): Effect.Effect<void, InvalidPoolConfig> =>
+  Effect.map(PoolConfig.resize(engine.config, size), (config) => {
+    engine.config = config
+    // those that are out follow when they come back
+    for (const entry of engine.idle) if (engine.surplus > 0) engine.discard(entry)
+    engine.pump(engine.now())
+  })
+
+/** @internal */
+export const evictIdle = <C>(engine: Engine<C>): Effect.Effect<number> =>
+  Effect.sync(() => {
+    const { size } = engine.idle
+    for (const entry of engine.idle) engine.discard(entry)
+    engine.pump(engine.now())
+    return size
+  })
+
+/** @internal */
+export const drain = <C>(engine: Engine<C>, { hard = false, over = 0 }: Drain): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.random,
+    (random) =>
+      Effect.map(
+        Effect.forEach(engine.entries, (entry) => Effect.map(random.next, (share) => ({ entry, share }))),
+        (draws) => {
+          const now = engine.now()
+          const spread = Duration.toMillis(over)
+          // one that is still being opened finds the generation changed when it arrives
+          engine.generation++
+          for (const { entry, share } of draws) {
+            entry.softAt = Math.min(entry.softAt, now + spread * share)
+            if (hard) entry.hardAt = Math.min(entry.hardAt, now + spread)
+            if (entry.state === State.idle) engine.alarm.set(Housekeeping.dueAt(engine, entry, now), now)
+          }
+          engine.tick()
+        }
+      )
+  )
+
+/** @internal */
+export const suspend = <C>(engine: Engine<C>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    engine.suspended = true
+  })
+
+/** @internal */
+export const resume = <C>(engine: Engine<C>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    engine.suspended = false
+    engine.tick()
+  })
+
+/** @internal */
+export const check = <C>(engine: Engine<C>): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    if (engine.hooks.validate === undefined) return Effect.succeed(0)
+    const { stale } = engine.counters
+    const checked = [...engine.idle]
+    for (const entry of checked) engine.probe(entry)
+    return Effect.map(
+      until(engine, () => checked.every((entry) => entry.state !== State.reserved)),
+      () => engine.counters.stale - stale
+    )
+  })
+
+/** @internal */
+export const awaitReady = <C>(
+  engine: Engine<C>,
+  acquire: Effect.Effect<unknown, AcquireError, Scope.Scope>
+): Effect.Effect<void, AcquireError> =>
+  // an outage is told to whoever waits for a connection, so one is waited for
+  Effect.zipRight(
+    Effect.scoped(acquire),
+    Effect.suspend(() => until(engine, () => engine.closing || engine.ledger.live >= engine.config.minConnections))
+  ).pipe(
+    Effect.zipRight(
+      Effect.suspend(() => engine.closing ? Effect.fail(new PoolClosed({ pool: engine.config.name })) : Effect.void)
+    )
+  )

@@ -1,0 +1,88 @@
+import type * as SqlPool from "@dbpool/sql/SqlPool"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { FakeServer, refuse, rows } from "./server.js"
+import { makePool, settle } from "./support.js"
+import { sweep } from "./sweep.js"
+
+/**
+ * Runs something on a pool of one connection, interrupted at every single operation in turn. Afterwards nobody holds the
+ * connection, it is clean, and either all of the work is kept or none.
+ */
+const survives = (work: (pool: SqlPool.SqlPool, server: FakeServer) => Effect.Effect<unknown, unknown>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const outcomes = { kept: 0, undone: 0 }
+    const operations = yield* sweep(Effect.gen(function*() {
+      const server = new FakeServer()
+      const pool = yield* makePool(server, { maxConnections: 1, name: "swept" })
+      yield* pool.client`select 1`
+      return {
+        run: work(pool, server),
+        check: (exit: Exit.Exit<unknown, unknown>) =>
+          Effect.gen(function*() {
+            yield* settle
+            const { idle, leased, waiting } = yield* pool.stats
+            assert.deepStrictEqual({ idle, leased, waiting }, { idle: 1, leased: 0, waiting: 0 })
+            assert.strictEqual(server.last.condition(), "clean")
+            if (Exit.isSuccess(exit)) assert.deepStrictEqual(server.data, ["a", "b"])
+            else assert.isTrue(server.data.length === 0 || server.data.length === 2, server.data.join())
+            if (server.data.length === 0) outcomes.undone++
+            else outcomes.kept++
+            yield* Effect.timeout(pool.client`select 1`, "5 seconds")
+          })
+      }
+    }))
+    assert.isAbove(operations, 30)
+    assert.isAbove(outcomes.undone, 10)
+    assert.isAbove(outcomes.kept, 0)
+  }))
+
+describe("an interrupt at every single operation of", () => {
+  it.live("a transaction", () =>
+    survives((pool) => pool.withTransaction(Effect.zipRight(pool.client`insert a`, pool.client`insert b`))))
+
+  it.live("a transaction in a transaction", () =>
+    survives((pool) =>
+      pool.withTransaction(Effect.zipRight(pool.client`insert a`, pool.withTransaction(pool.client`insert b`)))
+    ))
+
+  it.live("a transaction with a timeout, repeated after a deadlock", () =>
+    survives((pool, server) =>
+      Effect.suspend(() => {
+        server.on("insert a", refuse("Deadlock"), 1)
+        return Effect.zipRight(pool.client`insert a`, pool.client`insert b`).pipe(
+          pool.transaction({ timeout: "1 minute", retry: Schedule.recurs(1) })
+        )
+      })
+    ))
+
+  it.live("a transaction that undoes a savepoint and goes on", () =>
+    survives((pool) => {
+      const { client: sql } = pool
+      const inner = pool.withTransaction(Effect.zipRight(sql`insert x`, Effect.fail("no")))
+      return pool.withTransaction(Effect.all([sql`insert a`, Effect.exit(inner), sql`insert b`]))
+    }))
+
+  it.live("a lease in a scope, with a transaction by hand", () =>
+    survives((pool) =>
+      Effect.scoped(
+        Effect.flatMap(
+          pool.acquire,
+          ({ connection }) =>
+            Effect.forEach(["BEGIN", "insert a", "insert b", "COMMIT"], (text) => connection.query(text))
+        )
+      )
+    ))
+
+  it.live("a stream in a transaction", () =>
+    survives((pool, server) =>
+      Effect.suspend(() => {
+        server.on("many", rows({ n: 1 }, { n: 2 }))
+        const { client: sql } = pool
+        return pool.withTransaction(Effect.all([sql`insert a`, Stream.runDrain(sql`many`.stream), sql`insert b`]))
+      })
+    ))
+})

@@ -1,0 +1,283 @@
+/**
+ * A database that exists only here, and does what it was told to: it answers, refuses, says nothing, or dies. It keeps
+ * what was inserted, in transactions and savepoints as a real one does, and writes down everything that was sent to it.
+ */
+import type * as Driver from "@dbpool/sql/Driver"
+import type { StatementReason } from "@dbpool/sql/StatementError"
+import * as Statement from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+export class FakeError extends Error {
+  constructor(readonly failure: Driver.Failure, message: string) {
+    super(message)
+  }
+}
+
+const refusal = (reason: StatementReason, constraint?: string) =>
+  new FakeError({ _tag: "refused", reason, code: "FAKE", constraint }, `refused: ${reason}`)
+
+const gone = (_tag: "lost" | "unsent") => new FakeError({ _tag }, `the connection is ${_tag}`)
+
+/** what becomes of a statement */
+export type Answer =
+  | { readonly _tag: "rows"; readonly rows: ReadonlyArray<any> }
+  | { readonly _tag: "refuse"; readonly reason: StatementReason; readonly constraint?: string }
+  /** the connection dies while it runs, or before the server looked at it */
+  | { readonly _tag: "die"; readonly how: "lost" | "unsent" }
+  /** runs until it is cancelled or the test says so */
+  | { readonly _tag: "hang" }
+  /** runs until the connection is destroyed */
+  | { readonly _tag: "deaf" }
+
+export const refuse = (reason: StatementReason, constraint?: string): Answer => ({
+  _tag: "refuse",
+  reason,
+  ...(constraint === undefined ? {} : { constraint })
+})
+export const rows = (...rows: ReadonlyArray<any>): Answer => ({ _tag: "rows", rows })
+export const lose: Answer = { _tag: "die", how: "lost" }
+export const unsent: Answer = { _tag: "die", how: "unsent" }
+export const hang: Answer = { _tag: "hang" }
+export const deaf: Answer = { _tag: "deaf" }
+
+export class FakeServer {
+  readonly connections: Array<FakeConnection> = []
+  /** what was sent, in order: `1: BEGIN` */
+  readonly log: Array<string> = []
+  /** which statements were cancelled */
+  readonly cancels: Array<string> = []
+  /** what is committed */
+  data: Array<string> = []
+  /** connects take for ever */
+  unreachable = false
+  private readonly script: Array<{ readonly sql: string; readonly answer: Answer; times: number }> = []
+
+  constructor(readonly name = "") {}
+
+  /** from now on, or for so many times, statements that begin like that are answered like this */
+  on(sql: string, answer: Answer, times = Infinity): void {
+    this.script.unshift({ sql, answer, times })
+  }
+
+  answerTo(sql: string): Answer {
+    const line = this.script.find((line) => line.times > 0 && sql.startsWith(line.sql))
+    if (line === undefined) return rows({ sql })
+    line.times--
+    return line.answer
+  }
+
+  /** the statements of one connection, without its number */
+  sentOn(id: number): ReadonlyArray<string> {
+    const prefix = `${this.name}${id}: `
+    return this.log.filter((line) => line.startsWith(prefix)).map((line) => line.slice(prefix.length))
+  }
+
+  get last(): FakeConnection {
+    return this.connections[this.connections.length - 1]!
+  }
+
+  readonly driver: Driver.Driver<FakeConnection> = {
+    connect: Effect.acquireRelease(
+      Effect.suspend((): Effect.Effect<FakeConnection> => {
+        if (this.unreachable) return Effect.interruptible(Effect.never)
+        const connection = new FakeConnection(this, this.connections.length + 1)
+        this.connections.push(connection)
+        return Effect.succeed(connection)
+      }),
+      (connection) => Effect.sync(() => connection.close())
+    ) as Effect.Effect<FakeConnection, unknown, Scope.Scope>,
+    connectFault: () => "transient",
+    classify: (error) => error instanceof FakeError ? error.failure : { _tag: "lost" },
+    compiler: Statement.makeCompilerSqlite(),
+    transformRows: undefined,
+    spanAttributes: [["db.system.name", "fake"]],
+    begin: ({ accessMode, isolation }) =>
+      ["BEGIN", isolation, accessMode].filter((word) => word !== undefined).join(" ")
+  }
+}
+
+interface Running {
+  cancelled: boolean
+  readonly sql: string
+  readonly answer: Answer
+  readonly done: (error: unknown, rows: ReadonlyArray<any>) => void
+}
+
+export class FakeConnection implements Driver.DriverConnection {
+  status: "none" | "open" | "failed" = "none"
+  broken: unknown = undefined
+  closed = 0
+  running: Running | undefined = undefined
+  private written: Array<string> = []
+  private savepoints: Array<{ readonly name: string; readonly written: ReadonlyArray<string> }> = []
+  private lost: ((cause: unknown) => void) | undefined = undefined
+  private readonly onChange = new Set<() => void>()
+
+  constructor(readonly server: FakeServer, readonly id: number) {}
+
+  // ------------------------------------------------------------------ what the tests do to it
+
+  /** the server ends what runs, as if it had finished */
+  finish(): void {
+    this.complete(rows())
+  }
+
+  die(how: "lost" | "unsent" = "lost"): void {
+    if (this.broken !== undefined) return
+    this.broken = gone(how)
+    const { running } = this
+    this.running = undefined
+    this.lost?.(this.broken)
+    running?.done(this.broken, [])
+    this.changed()
+  }
+
+  // ------------------------------------------------------------------ DriverConnection
+
+  execute(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: string,
+    objection?: Driver.Objection
+  ): Effect.Effect<any, unknown> {
+    return Effect.async<any, unknown>((resume) => {
+      const refused = objection?.() ?? (this.broken === undefined ? undefined : gone("unsent"))
+      if (refused !== undefined) return resume(Effect.fail(refused))
+      if (this.running !== undefined) {
+        return resume(Effect.zipRight(this.cancel, this.execute(sql, params, mode, objection)))
+      }
+      this.start(sql, (error, rows) => resume(error === undefined ? Effect.succeed(rows) : Effect.fail(error)))
+    })
+  }
+
+  stream(sql: string, params: ReadonlyArray<unknown>, objection?: Driver.Objection): Stream.Stream<any, unknown> {
+    const end = Effect.sync(() => this.server.log.push(`${this.server.name}${this.id}: end of ${sql}`))
+    return Stream.unwrapScoped(Effect.map(
+      Effect.zipLeft(this.execute(sql, params, "object", objection), Effect.addFinalizer(() => end)),
+      (rows) => Stream.rechunk(Stream.fromIterable(rows), 1)
+    ))
+  }
+
+  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.suspend(() => {
+    const outcome = this.status === "open" ? "committed" : "rolledBack"
+    return Effect.as(this.execute("COMMIT", [], "raw"), outcome)
+  })
+
+  readonly reset: Effect.Effect<void, unknown> = Effect.suspend(() =>
+    this.status === "none" ? Effect.void : this.execute("ROLLBACK", [], "raw")
+  )
+
+  abandon(): void {
+    const { running } = this
+    if (running === undefined || running.cancelled || running.sql === "COMMIT" || running.sql === "ROLLBACK") return
+    running.cancelled = true
+    this.server.cancels.push(`${this.server.name}${this.id}: ${running.sql}`)
+    if (running.answer._tag === "hang") {
+      queueMicrotask(() => this.running === running && this.complete(refuse("Cancelled")))
+    }
+  }
+
+  readonly cancel: Effect.Effect<void, unknown> = Effect.suspend(() => {
+    this.abandon()
+    return Effect.async<void, unknown>((resume) => {
+      const look = () => {
+        if (this.broken !== undefined) resume(Effect.fail(this.broken))
+        else if (this.running === undefined) resume(Effect.void)
+        else this.onChange.add(look)
+      }
+      look()
+    })
+  })
+
+  readonly validate: Effect.Effect<void, unknown> = Effect.suspend(() =>
+    this.broken === undefined ? Effect.void : Effect.fail(this.broken)
+  )
+
+  condition() {
+    if (this.broken !== undefined) return "broken"
+    if (this.running !== undefined) return "busy"
+    return this.status === "none" ? "clean" : "dirty"
+  }
+
+  transactionStatus() {
+    return this.status
+  }
+
+  onLost(listener: (cause: unknown) => void): void {
+    this.lost = listener
+  }
+
+  destroy(): void {
+    this.die()
+  }
+
+  close(): void {
+    this.closed++
+    this.die()
+  }
+
+  // ------------------------------------------------------------------ the server's side of it
+
+  private start(sql: string, done: Running["done"]): void {
+    this.server.log.push(`${this.server.name}${this.id}: ${sql}`)
+    const running: Running = { cancelled: false, sql, answer: this.server.answerTo(sql), done }
+    this.running = running
+    if (running.answer._tag === "hang" || running.answer._tag === "deaf") return
+    queueMicrotask(() => this.running === running && this.complete(running.answer))
+  }
+
+  private complete(answer: Answer): void {
+    const { running } = this
+    if (running === undefined) return
+    if (answer._tag === "die") return this.die(answer.how)
+    const error = answer._tag === "refuse" ? refusal(answer.reason, answer.constraint) : this.apply(running.sql)
+    if (error !== undefined) {
+      if (running.sql === "COMMIT") this.leave([])
+      else if (this.status === "open") this.status = "failed"
+    }
+    this.running = undefined
+    running.done(error, answer._tag === "rows" ? answer.rows : [])
+    this.changed()
+  }
+
+  private apply(sql: string): FakeError | undefined {
+    const [word, ...rest] = sql.split(" ")
+    const name = rest[rest.length - 1]
+    const at = this.savepoints.findIndex((savepoint) => savepoint.name === name)
+    if (sql.startsWith("ROLLBACK TO SAVEPOINT")) {
+      if (at < 0) return refusal("Syntax")
+      this.written = [...this.savepoints[at]!.written]
+      this.savepoints.length = at + 1
+      this.status = "open"
+    } else if (word === "ROLLBACK") this.leave([])
+    else if (word === "COMMIT") this.leave(this.status === "open" ? this.written : [])
+    else if (this.status === "failed") return refusal("Unknown")
+    else if (word === "BEGIN") this.status = "open"
+    else if (word === "SAVEPOINT") {
+      if (this.status === "none") return refusal("Syntax")
+      this.savepoints.push({ name: name!, written: [...this.written] })
+    } else if (word === "RELEASE") {
+      if (at < 0) return refusal("Syntax")
+      this.savepoints.length = at
+    } else if (word === "insert") {
+      if (this.status === "none") this.server.data.push(name!)
+      else this.written.push(name!)
+    }
+    return undefined
+  }
+
+  private leave(kept: ReadonlyArray<string>): void {
+    this.server.data = [...this.server.data, ...kept]
+    this.written = []
+    this.savepoints = []
+    this.status = "none"
+  }
+
+  private changed(): void {
+    const listeners = [...this.onChange]
+    this.onChange.clear()
+    for (const listener of listeners) listener()
+  }
+}

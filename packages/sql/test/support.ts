@@ -1,0 +1,73 @@
+/**
+ * What most tests need: a pool over a fake server whose books are checked when the test ends, and time to settle.
+ */
+import * as SqlPool from "@dbpool/sql/SqlPool"
+import * as Reactivity from "@effect/experimental/Reactivity"
+import { assert } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { FakeServer } from "./server.js"
+
+/** A pool in the test's scope. At the end of a test that went well every lease is back, and every connection closed. */
+export const makePool = (server: FakeServer, options: SqlPool.Options = {}) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const pool = yield* Scope.extend(
+      SqlPool.make(server.driver, { initialize: "lazy", ...options }),
+      scope
+    ).pipe(Effect.provide(Reactivity.layer))
+    yield* Effect.addFinalizer((exit) =>
+      Effect.gen(function*() {
+        yield* settle
+        const { leased } = yield* pool.stats
+        yield* Scope.close(scope, Exit.void)
+        if (Exit.isFailure(exit)) return
+        assert.strictEqual(leased, 0, "a lease was never given back")
+        for (const { closed, id } of server.connections) {
+          assert.strictEqual(closed, 1, `connection ${id} was closed ${closed} times`)
+        }
+      })
+    )
+    return pool
+  })
+
+/**
+ * A pool of one connection, and the server behind it. The connection has been used: one that dies in its first use makes
+ * the pool wait before it opens another.
+ */
+export const makeOne = (options: SqlPool.Options = {}) =>
+  Effect.gen(function*() {
+    const server = new FakeServer()
+    const pool = yield* makePool(server, { name: "test", maxConnections: 1, ...options })
+    yield* pool.client`select 1`
+    server.log.length = 0
+    return { server, pool, sql: pool.client }
+  })
+
+/** lets everything run that needs no time: fibers go on in microtasks, and those are done when it is the loop's turn */
+export const settle = Effect.async<void>((resume) => {
+  setImmediate(() => setImmediate(() => setImmediate(() => resume(Effect.void))))
+})
+
+/** starts something in the background and lets it run until it waits */
+export const start = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.zipLeft(Effect.forkDaemon(self), settle)
+
+/** the typed error of an exit that must have one */
+export const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
+  if (Exit.isSuccess(exit)) return assert.fail("it succeeded")
+  return Option.getOrElse(Cause.failureOption(exit.cause), () => assert.fail(Cause.pretty(exit.cause)))
+}
+
+/** runs something that must fail with an error of a given tag */
+export const failsWith = <A, E, R, T extends Extract<E, { readonly _tag: string }>["_tag"]>(
+  self: Effect.Effect<A, E, R>,
+  tag: T
+): Effect.Effect<Extract<E, { readonly _tag: T }>, never, R> =>
+  Effect.map(Effect.exit(self), (exit) => {
+    const error = failure(exit) as { readonly _tag: string }
+    assert.strictEqual(error._tag, tag, String(error))
+    return error as Extract<E, { readonly _tag: T }>
+  })
