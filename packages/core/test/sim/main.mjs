@@ -46,7 +46,11 @@ const bundle = async (entry, outfile, mutant) => {
 const run = (file, order) =>
   new Promise((resolve, reject) => {
     const worker = new Worker(pathToFileURL(file), { workerData: order })
-    worker.on("message", resolve)
+    worker.on("message", (report) => {
+      resolve(report)
+      // a world that was left half way may hold timers of the real one: Effect.never has one
+      void worker.terminate()
+    })
     worker.on("error", reject)
   })
 
