@@ -32,3 +32,33 @@ export const connect: Schedule.Schedule<Duration.Duration> = Schedule.exponentia
   Schedule.modifyDelay((_, delay) => Duration.min(delay, "5 seconds")),
   Schedule.jitteredWith({ min: 0.75, max: 1.25 })
 )
+
+/**
+ * For repeating what a server undid because of others, such as a transaction that met a serialization failure or a
+ * deadlock: at most five times, after 20 ms, doubling, each at random within ±50 %, so that the same two don't meet again.
+ *
+ * @example
+ * ```ts
+ * import * as PoolSchedule from "@dbpool/core/PoolSchedule"
+ * import * as SqlPool from "@dbpool/sql/SqlPool"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * const transfer = Effect.gen(function*() {
+ *   const sql = yield* SqlClient.SqlClient
+ *   yield* sql`update accounts set balance = balance - 10 where id = 1`
+ *   yield* sql`update accounts set balance = balance + 10 where id = 2`
+ * })
+ *
+ * const program = Effect.flatMap(SqlPool.SqlPool, (pool) =>
+ *   transfer.pipe(pool.transaction({ isolation: "serializable", retry: PoolSchedule.conflict })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const conflict: Schedule.Schedule<Duration.Duration> = Schedule.exponential("20 millis").pipe(
+  Schedule.jitteredWith({ min: 0.5, max: 1.5 }),
+  Schedule.intersect(Schedule.recurs(5)),
+  Schedule.map(([delay]) => delay)
+)

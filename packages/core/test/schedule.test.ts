@@ -1,5 +1,6 @@
 import * as PoolSchedule from "@dbpool/core/PoolSchedule"
 import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,6 +27,16 @@ describe("PoolSchedule.connect", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Effect.withRandom(pauses(3), Random.fixed([0])), [75, 150, 300])
       assert.deepStrictEqual(yield* Effect.withRandom(pauses(3), Random.fixed([1])), [125, 250, 500])
+    }))
+})
+
+describe("PoolSchedule.conflict", () => {
+  it.effect("tries five times more, after 20 ms and then twice as long each time", () =>
+    Effect.gen(function*() {
+      const delays = yield* Schedule.run(PoolSchedule.conflict, 0, Array.from({ length: 9 })).pipe(
+        Effect.withRandom(Random.fixed([0.5]))
+      )
+      assert.deepStrictEqual(Chunk.toReadonlyArray(Chunk.map(delays, Duration.toMillis)), [20, 40, 80, 160, 320, 640])
     }))
 })
 
