@@ -15,6 +15,7 @@ const durations = [
   "maxLifetime",
   "validateAfterIdle",
   "validateTimeout",
+  "leakDetectionThreshold",
   "resetTimeout",
   "closeTimeout",
   "shutdownTimeout"
@@ -41,6 +42,7 @@ describe("PoolConfig", () => {
         minConnections: 0,
         acquireTimeout: 30_000,
         whenExhausted: "wait",
+        nestedAcquire: "warn",
         maxWaiting: Infinity,
         connectTimeout: 5_000,
         connectRetry: PoolSchedule.connect,
@@ -53,6 +55,7 @@ describe("PoolConfig", () => {
         lifetimeJitter: 0.25,
         validateAfterIdle: 1_000,
         validateTimeout: 2_000,
+        leakDetectionThreshold: Infinity,
         resetTimeout: 5_000,
         closeTimeout: 1_000,
         shutdownTimeout: 10_000
@@ -112,6 +115,7 @@ describe("PoolConfig", () => {
   it.effect("refuses what is not among the choices", () =>
     Effect.gen(function*() {
       assert.include(yield* refused("whenExhausted", "block"), `"wait", "fail", not "block"`)
+      assert.include(yield* refused("nestedAcquire", "deny"), `"allow", "warn", "fail", not "deny"`)
       assert.include(yield* refused("initialize", "eager"), `"lazy", "check", "fill", not "eager"`)
     }))
 

@@ -140,6 +140,8 @@ export const make = <C extends DriverConnection, R>(
       tryAcquire: acquireWith({ whenExhausted: "fail" }),
       use: leasing.use,
       stream: leasing.stream,
+      session: pool.session,
+      holders: pool.holders,
       stats: pool.stats,
       client: Client.make({
         transactor,

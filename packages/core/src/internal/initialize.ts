@@ -45,7 +45,10 @@ const check = <C>(engine: Engine<C>, count: number) => {
                 fatal: false
               })
           ),
-        PoolClosed: Effect.die
+        PoolClosed: Effect.die,
+        // a pool that is being made has no leases yet
+        NestedAcquire: Effect.die,
+        SessionLost: Effect.die
       }),
       Effect.onError(() => shutdown(engine)),
       Effect.ensuring(Effect.sync(() => {
