@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -418,5 +419,95 @@ describe("a session is not inherited", () => {
       const inside = yield* Fiber.join(builder)
       assert.notStrictEqual(child, inside)
       assert.notStrictEqual(own, inside)
+    }))
+})
+
+describe("sessions at random", () => {
+  /** up to so many turns of the scheduler, in which others run */
+  const pause = Effect.flatMap(Random.nextIntBetween(0, 4), (times) => Effect.repeatN(Effect.yieldNow(), times))
+
+  interface Busy {
+    readonly now: Set<number>
+    uses: number
+    clashes: number
+  }
+
+  const oneOf = <A, E>(...all: ReadonlyArray<Effect.Effect<A, E>>) =>
+    Effect.flatMap(Random.nextIntBetween(0, all.length), (index) => all[index]!)
+
+  /** uses the connection for a while, during which nobody else may */
+  const leaf = (busy: Busy) => ({ id }: { readonly id: number }) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        if (busy.now.has(id)) busy.clashes++
+        busy.now.add(id)
+        busy.uses++
+      }),
+      () => pause,
+      () => Effect.sync(() => busy.now.delete(id))
+    )
+
+  const inside = (pool: TestPool, busy: Busy, depth: number): Effect.Effect<void> => {
+    const use = Effect.ignore(pool.use(leaf(busy)))
+    const next = Effect.suspend(() => depth === 0 ? use : inside(pool, busy, depth - 1))
+    const children = Effect.flatMap(
+      Effect.zip(Effect.forkDaemon(next), Effect.forkDaemon(next)),
+      ([one, other]) =>
+        oneOf(
+          Effect.asVoid(Effect.zipRight(Fiber.await(one), Fiber.await(other))),
+          Effect.asVoid(Fiber.interrupt(one)),
+          Effect.void
+        )
+    )
+    return oneOf<unknown, never>(
+      use,
+      Effect.zipRight(next, next),
+      children,
+      Effect.ignore(pool.use(() => next)),
+      Effect.ignore(Effect.scoped(Effect.zipRight(pool.acquire, next))),
+      Effect.ignore(pool.session(next)),
+      Effect.ignore(pool.session(pool.acquire).pipe(Effect.zipRight(next), Effect.scoped))
+    ).pipe(Effect.zipRight(pause))
+  }
+
+  it.scoped("never let two use a connection at once, and lose nothing", () =>
+    Effect.gen(function*() {
+      const busy: Busy = { now: new Set(), uses: 0, clashes: 0 }
+      for (let seed = 0; seed < 60; seed++) {
+        const server = new Server()
+        const pool = yield* makePool(server, { maxConnections: 2, nestedAcquire: "fail" })
+        yield* Effect.gen(function*() {
+          const users: Array<Fiber.Fiber<unknown, unknown>> = []
+          for (let user = 0; user < 4; user++) {
+            users.push(yield* Effect.forkDaemon(Effect.ignore(pool.session(inside(pool, busy, 3)))))
+            yield* pause
+          }
+          yield* Fiber.interrupt(users[yield* Random.nextIntBetween(0, 4)]!)
+          for (const user of users) yield* Fiber.await(user)
+        }).pipe(Effect.withRandom(Random.make(seed)))
+        // children that live on end by themselves, or by the deadline
+        yield* settle
+        yield* TestClock.adjust("1 minute")
+        yield* settle
+        const { leased, waiting } = yield* pool.stats
+        assert.deepStrictEqual({
+          leased,
+          waiting,
+          busy: busy.now.size,
+          clashes: busy.clashes,
+          holders: yield* pool.holders
+        }, {
+          leased: 0,
+          waiting: 0,
+          busy: 0,
+          clashes: 0,
+          holders: []
+        }, `seed ${seed}`)
+        assert.lengthOf(
+          new Set(yield* Effect.all([pool.use(({ id }) => Effect.as(settle, id)), use(pool)], { concurrency: 2 })),
+          2
+        )
+      }
+      assert.isAbove(busy.uses, 300)
     }))
 })
