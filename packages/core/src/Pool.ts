@@ -13,12 +13,15 @@ import type { AcquireOptions } from "./AcquireOptions.js"
 import * as Control from "./internal/control.js"
 import { snapshot } from "./internal/counters.js"
 import { Engine } from "./internal/engine.js"
+import { holders } from "./internal/holders.js"
 import type { Hooks } from "./internal/hooks.js"
 import { initialize } from "./internal/initialize.js"
 import * as internal from "./internal/lease.js"
+import * as Lineage from "./internal/lineage.js"
 import { shutdown } from "./internal/shutdown.js"
 import * as PoolConfig from "./PoolConfig.js"
 import type { AcquireError, ConnectFailed, InvalidPoolConfig, TooManyConnections } from "./PoolError.js"
+import type { Holder } from "./PoolHolder.js"
 import type { PoolStats } from "./PoolStats.js"
 
 /**
@@ -59,7 +62,9 @@ export interface Pool<out C> {
    * Lends a connection until the scope closes.
    *
    * Fails with `AcquireTimeout` when the deadline passes, `TooManyConnections` when there is none and the caller would
-   * not or may not wait, `ConnectFailed` when none can be had, and `PoolClosed` once the pool's scope is closing.
+   * not or may not wait, `ConnectFailed` when none can be had, `NestedAcquire` when the caller holds one already and
+   * the pool's `nestedAcquire` is `"fail"`, and `PoolClosed` once the pool's scope is closing; inside a session with
+   * `SessionLost` when its connection is gone.
    */
   readonly acquire: Effect.Effect<Lease<C>, AcquireError, Scope.Scope>
   /** `acquire` with options of its own. */
@@ -79,6 +84,45 @@ export interface Pool<out C> {
     f: (connection: C) => Stream.Stream<A, E, R>,
     options?: AcquireOptions
   ) => Stream.Stream<A, E | AcquireError, R>
+  /**
+   * Gives everything that runs inside an effect, the fibers it starts included, one connection: `use`, `acquire`,
+   * `tryAcquire` and `stream` of this pool get the session's, and never wait for another. A session within a session
+   * of the same pool is the same session.
+   *
+   * They take turns on it, first come, first served: two `use`s that run side by side never overlap, while one inside
+   * another, or after an `acquire` in the same fiber, runs within the other's turn. A caller's `timeout` bounds its
+   * wait for a turn, and `tryAcquire` doesn't wait.
+   *
+   * When the effect ends, so does the session. A `use` that a child still runs keeps the connection until it ends; after
+   * that the child gets its connections from the pool. A lease acquired inside ends with the session, whatever its
+   * scope: if it is still open then, the connection is closed, because nobody can tell whether it is still in use.
+   *
+   * Fails as `acquire` does, and with whatever the effect fails with. When the connection dies or is invalidated, later
+   * calls inside fail with `SessionLost`: on another connection, what the session relies on would be missing.
+   *
+   * @example
+   * ```ts
+   * import * as Pool from "@dbpool/core/Pool"
+   * import * as Effect from "effect/Effect"
+   *
+   * interface Connection {
+   *   readonly run: (command: string) => Effect.Effect<void>
+   * }
+   *
+   * const nightly = (pool: Pool.Pool<Connection>) => {
+   *   const run = (command: string) => pool.use((connection) => connection.run(command))
+   *   // the lock belongs to the connection, so all three have to run on the same one
+   *   return run("lock").pipe(
+   *     Effect.zipRight(run("clean up")),
+   *     Effect.zipRight(run("unlock")),
+   *     pool.session
+   *   )
+   * }
+   * ```
+   */
+  readonly session: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AcquireError, R>
+  /** Who holds the pool's connections, longest first. */
+  readonly holders: Effect.Effect<ReadonlyArray<Holder>>
   /** What the pool is doing right now and has done so far. */
   readonly stats: Effect.Effect<PoolStats>
   /**
@@ -213,7 +257,7 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
 > =>
   Effect.gen(function*() {
     const config = yield* PoolConfig.resolve(options)
-    const runtime = yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>()
+    const runtime = Lineage.orphan(yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>())
     const clock = yield* Effect.clock
     const hooks: Hooks<C> = {
       connect: options.connect as Effect.Effect<C, E, Scope.Scope>,
@@ -229,7 +273,7 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
       Effect.sync(() => new Engine(config, hooks, runtime as never, clock)),
       shutdown
     )
-    yield* initialize(engine)
+    yield* Lineage.traceless(initialize(engine))
     return fromEngine(engine)
   })
 
@@ -252,7 +296,9 @@ const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
     suspend: Control.suspend(engine),
     resume: Control.resume(engine),
     check: Control.check(engine),
-    awaitReady: Control.awaitReady(engine, internal.acquire(engine))
+    awaitReady: Control.awaitReady(engine, internal.acquire(engine)),
+    session: internal.session(engine),
+    holders: Effect.sync(() => holders(engine, engine.now()))
   }
 }
 

@@ -49,6 +49,13 @@ export interface PoolOptions {
   readonly acquireTimeout?: Duration.DurationInput | undefined
   /** `"fail"`: a caller that finds every connection taken gets `TooManyConnections` at once. Default: `"wait"` */
   readonly whenExhausted?: "wait" | "fail" | undefined
+  /**
+   * What happens to a caller that holds a connection of this pool, or descends from a fiber that does, and finds every
+   * connection taken: `"allow"` lets it wait, `"warn"` does so too and logs a warning, one for each span such a
+   * connection is held in, `"fail"` fails at once with `NestedAcquire`. Every descendant counts, fibers started by
+   * `forkDaemon` too, so that `"fail"` refuses some programs that would end well. Default: `"warn"`
+   */
+  readonly nestedAcquire?: "allow" | "warn" | "fail" | undefined
   /** How many callers may wait for a connection to be given back; more get `TooManyConnections`. Default: any number */
   readonly maxWaiting?: number | undefined
   /** The bound of one attempt to connect. Default: 5 seconds */
@@ -101,6 +108,8 @@ export interface PoolOptions {
   readonly validateAfterIdle?: Duration.DurationInput | undefined
   /** The bound of one validation. Default: 2 seconds */
   readonly validateTimeout?: Duration.DurationInput | undefined
+  /** A lease that lasts longer is reported, once, by a warning in the log. Default: `Duration.infinity`, for never */
+  readonly leakDetectionThreshold?: Duration.DurationInput | undefined
   /** How long restoring a returned connection may take (cancel, roll back) before it is destroyed. Default: 5 seconds */
   readonly resetTimeout?: Duration.DurationInput | undefined
   /** How long closing a connection may take before it is destroyed. Default: 1 second */
@@ -122,6 +131,7 @@ export interface PoolConfig {
   readonly maxIdle: number
   readonly acquireTimeout: number
   readonly whenExhausted: "wait" | "fail"
+  readonly nestedAcquire: "allow" | "warn" | "fail"
   readonly maxWaiting: number
   readonly connectTimeout: number
   readonly connectRetry: Schedule.Schedule<unknown, unknown>
@@ -137,6 +147,7 @@ export interface PoolConfig {
   readonly order: "lifo" | "fifo"
   readonly validateAfterIdle: number
   readonly validateTimeout: number
+  readonly leakDetectionThreshold: number
   readonly resetTimeout: number
   readonly closeTimeout: number
   readonly shutdownTimeout: number
@@ -204,6 +215,7 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
       maxIdle,
       acquireTimeout: millis("acquireTimeout", "30 seconds", "above"),
       whenExhausted: oneOf("whenExhausted", options.whenExhausted ?? "wait", ["wait", "fail"]),
+      nestedAcquire: oneOf("nestedAcquire", options.nestedAcquire ?? "warn", ["allow", "warn", "fail"]),
       maxWaiting: unbounded("maxWaiting", 0),
       connectTimeout: millis("connectTimeout", "5 seconds", "above"),
       connectRetry,
@@ -219,6 +231,7 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
       order: oneOf("order", options.order ?? "lifo", ["lifo", "fifo"]),
       validateAfterIdle: millis("validateAfterIdle", "1 second", "zero"),
       validateTimeout: millis("validateTimeout", "2 seconds", "above"),
+      leakDetectionThreshold: millis("leakDetectionThreshold", Duration.infinity, "above"),
       resetTimeout: millis("resetTimeout", "5 seconds", "above"),
       closeTimeout: millis("closeTimeout", "1 second", "above"),
       shutdownTimeout: millis("shutdownTimeout", "10 seconds", "zero")

@@ -7,6 +7,8 @@
 import * as Data from "effect/Data"
 import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
+import * as Format from "./internal/format.js"
+import * as PoolHolder from "./PoolHolder.js"
 import type { PoolStats } from "./PoolStats.js"
 import { summary } from "./PoolStats.js"
 
@@ -28,7 +30,14 @@ export type TypeId = "~@dbpool/core/PoolError"
  * @since 0.1.0
  * @category models
  */
-export type AcquireError = TooManyConnections | AcquireTimeout | ConnectFailed | PoolSuspended | PoolClosed
+export type AcquireError =
+  | TooManyConnections
+  | AcquireTimeout
+  | ConnectFailed
+  | NestedAcquire
+  | SessionLost
+  | PoolSuspended
+  | PoolClosed
 
 /**
  * @since 0.1.0
@@ -50,9 +59,6 @@ export type PoolError = AcquireError | InvalidPoolConfig
  * @category refinements
  */
 export const isPoolError = (u: unknown): u is PoolError => Predicate.hasProperty(u, TypeId)
-
-const seconds = (millis: number): string =>
-  millis < 1000 ? `${Math.round(millis)} ms` : `${Math.round(millis / 100) / 10} s`
 
 /** the one-line text of any error: drivers fail with `Error`s, users with whatever they like */
 const describeCause = (cause: unknown): string => {
@@ -111,7 +117,8 @@ export class TooManyConnections extends Data.TaggedError("TooManyConnections")<{
  * The caller's deadline passed before it got a connection.
  *
  * `phase` is what the pool was doing for it then: `queueing` for a connection that others hold, `connecting` to the
- * server, or `validating` an idle connection. `lastConnectError` is there while the pool cannot connect.
+ * server, or `validating` an idle connection. `holders` are those who held the connections, longest first;
+ * `lastConnectError` is there while the pool cannot connect.
  *
  * @since 0.1.0
  * @category errors
@@ -121,6 +128,7 @@ export class AcquireTimeout extends Data.TaggedError("AcquireTimeout")<{
   readonly phase: "queueing" | "connecting" | "validating"
   readonly waitedMillis: number
   readonly stats: PoolStats
+  readonly holders: ReadonlyArray<PoolHolder.Holder>
   readonly lastConnectError?: unknown
 }> {
   /**
@@ -144,8 +152,9 @@ export class AcquireTimeout extends Data.TaggedError("AcquireTimeout")<{
     const last = this.lastConnectError === undefined
       ? ""
       : `; the last attempt to connect failed: ${describeCause(this.lastConnectError)}`
-    return `Pool "${this.pool}" had no connection within ${seconds(this.waitedMillis)} (${this.phase}): ` +
-      `${summary(this.stats)}${last}`
+    const held = this.holders.length === 0 ? "" : `; held by ${PoolHolder.summary(this.holders)}`
+    return `Pool "${this.pool}" had no connection within ${Format.millis(this.waitedMillis)} (${this.phase}): ` +
+      `${summary(this.stats)}${held}${last}`
   }
 }
 
@@ -184,6 +193,73 @@ export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
   override get message(): string {
     const times = this.attempts <= 1 ? "" : ` (${this.attempts} attempts)`
     return `Pool "${this.pool}" cannot connect${times}: ${describeCause(this.cause)}`
+  }
+}
+
+/**
+ * The caller, or a fiber it descends from, holds a connection of the pool already and would have to wait for another.
+ * Callers that do so can wait for each other for ever. Only with `nestedAcquire: "fail"`.
+ *
+ * `holder` is the lease it holds.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NestedAcquire extends Data.TaggedError("NestedAcquire")<{
+  readonly pool: string
+  readonly holder: PoolHolder.Holder
+}> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    return `Pool "${this.pool}" has no free connection, and the caller holds one already, taken by ` +
+      `${PoolHolder.describe(this.holder)}: such callers can wait for each other for ever. Run both uses in one ` +
+      "pool.session, or end the first before the second"
+  }
+}
+
+/**
+ * The connection of a session has died or was invalidated, and what it kept (locks, temporary tables, settings) with
+ * it. Nothing was run. The session cannot go on; a new one can be opened.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionLost extends Data.TaggedError("SessionLost")<{ readonly pool: string }> {
+  /**
+   * @since 0.1.0
+   */
+  get [TypeId](): TypeId {
+    return TypeId
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return false
+  }
+
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    return `A session of pool "${this.pool}" has lost its connection and cannot go on: open another one`
   }
 }
 
@@ -289,6 +365,6 @@ export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{ readonl
    * @since 0.1.0
    */
   override get message(): string {
-    return `no answer within ${seconds(this.afterMillis)}`
+    return `no answer within ${Format.millis(this.afterMillis)}`
   }
 }

@@ -21,6 +21,11 @@ export * as PoolError from "./PoolError.js"
 /**
  * @since 0.1.0
  */
+export * as PoolHolder from "./PoolHolder.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as PoolSchedule from "./PoolSchedule.js"
 
 /**

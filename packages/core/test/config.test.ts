@@ -16,6 +16,7 @@ const durations = [
   "keepaliveInterval",
   "validateAfterIdle",
   "validateTimeout",
+  "leakDetectionThreshold",
   "resetTimeout",
   "closeTimeout",
   "shutdownTimeout"
@@ -43,6 +44,7 @@ describe("PoolConfig", () => {
         maxIdle: 10,
         acquireTimeout: 30_000,
         whenExhausted: "wait",
+        nestedAcquire: "warn",
         maxWaiting: Infinity,
         connectTimeout: 5_000,
         connectRetry: PoolSchedule.connect,
@@ -58,6 +60,7 @@ describe("PoolConfig", () => {
         order: "lifo",
         validateAfterIdle: 1_000,
         validateTimeout: 2_000,
+        leakDetectionThreshold: Infinity,
         resetTimeout: 5_000,
         closeTimeout: 1_000,
         shutdownTimeout: 10_000
@@ -120,6 +123,7 @@ describe("PoolConfig", () => {
     Effect.gen(function*() {
       assert.include(yield* refused("whenExhausted", "block"), `"wait", "fail", not "block"`)
       assert.include(yield* refused("order", "random"), `"lifo", "fifo", not "random"`)
+      assert.include(yield* refused("nestedAcquire", "deny"), `"allow", "warn", "fail", not "deny"`)
       assert.include(yield* refused("initialize", "eager"), `"lazy", "check", "fill", not "eager"`)
     }))
 

@@ -1,6 +1,8 @@
 import * as PoolError from "@dbpool/core/PoolError"
+import type { Holder } from "@dbpool/core/PoolHolder"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import { Server } from "./server.js"
 import { hold, makePool } from "./support.js"
 
@@ -11,7 +13,14 @@ const errors = Effect.gen(function*() {
   const refused = new Error("connection refused")
   const many = (reason: PoolError.TooManyConnections["reason"]) =>
     new PoolError.TooManyConnections({ pool: "orders", reason, stats, cause: new Error("sorry, too many clients") })
-  const timeout = { pool: "orders", phase: "queueing", waitedMillis: 30_000, stats } as const
+  const [held] = yield* pool.holders
+  const holder = (id: number, span?: string): Holder => ({
+    fiberId: FiberId.make(id, 0) as FiberId.Runtime,
+    span,
+    heldMillis: 90_000 / id,
+    connectionId: id
+  })
+  const timeout = { pool: "orders", phase: "queueing", waitedMillis: 30_000, stats, holders: [] } as const
   const failed = { pool: "orders", cause: refused, attempts: 1, fatal: false }
   const state = "1 of 2 open (1 leased, 0 idle, 0 connecting), 0 waiting"
   return [
@@ -24,6 +33,26 @@ const errors = Effect.gen(function*() {
       true,
       `Pool "orders" had no connection within 250 ms (connecting): ${state}` +
       "; the last attempt to connect failed: connection refused"
+    ],
+    [
+      new PoolError.AcquireTimeout({ ...timeout, holders: [1, 2, 3, 4, 5, 6, 7].map((id) => holder(id, "checkout")) }),
+      true,
+      `Pool "orders" had no connection within 30 s (queueing): ${state}` +
+      `; held by fiber #1 in span "checkout" for 90 s (connection 1), fiber #2 in span "checkout" for 45 s ` +
+      `(connection 2), fiber #3 in span "checkout" for 30 s (connection 3), fiber #4 in span "checkout" for 22.5 s ` +
+      `(connection 4), fiber #5 in span "checkout" for 18 s (connection 5), and 2 more`
+    ],
+    [
+      new PoolError.NestedAcquire({ pool: "orders", holder: { ...holder(7), heldMillis: held!.heldMillis } }),
+      false,
+      `Pool "orders" has no free connection, and the caller holds one already, taken by fiber #7 for 0 ms ` +
+      "(connection 7): such callers can wait for each other for ever. Run both uses in one pool.session, or end the " +
+      "first before the second"
+    ],
+    [
+      new PoolError.SessionLost({ pool: "orders" }),
+      false,
+      `A session of pool "orders" has lost its connection and cannot go on: open another one`
     ],
     [new PoolError.ConnectFailed(failed), true, `Pool "orders" cannot connect: connection refused`],
     [

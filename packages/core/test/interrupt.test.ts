@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Connection } from "./server.js"
@@ -50,6 +51,16 @@ const borrowers: Record<string, (pool: TestPool) => Effect.Effect<unknown, unkno
   "tryAcquire": (pool) => onLease(pool.tryAcquire),
   "stream": (pool) =>
     Stream.runDrain(Stream.take(pool.stream((connection) => Stream.repeatEffect(statement(connection))), 2)),
+  "session": (pool) => pool.session(Effect.zipRight(pool.use(statement), onLease(pool.acquire))),
+  "a turn within a turn": (pool) => pool.session(pool.use(() => pool.use(statement))),
+  // a child gets the first turn, so that this one has to wait for its own
+  "a turn in a session": (pool) =>
+    pool.session(
+      Effect.forkDaemon(pool.use(statement)).pipe(
+        Effect.zipRight(Effect.yieldNow()),
+        Effect.zipRight(pool.use(statement))
+      )
+    ),
   "invalidate": (pool) => Effect.scoped(Effect.flatMap(pool.acquire, ({ invalidate }) => invalidate))
 }
 
@@ -109,6 +120,25 @@ describe("nothing is lost, at whatever operation it comes, by", () => {
         }))
     }
   }
+})
+
+describe("a child that waits for its turn in a session", () => {
+  it.scoped("loses nothing when it is interrupted, while the session ends too", () =>
+    Effect.gen(function*() {
+      const runs = yield* sweep({
+        world: world("idle"),
+        effect: ({ pool }, { interrupt }) =>
+          pool.session(Effect.gen(function*() {
+            yield* Effect.forkDaemon(pool.use(statement))
+            const child = yield* Effect.forkDaemon(interrupt(pool.use(statement)))
+            yield* Effect.yieldNow()
+            return child
+          })).pipe(Effect.flatMap(Fiber.join)),
+        after: nothingLost
+      })
+      assert.isAbove(runs.length, 10)
+      assert.isTrue(Exit.isSuccess(runs.at(-1)!.exit))
+    }))
 })
 
 describe("the sweep", () => {

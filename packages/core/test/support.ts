@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
@@ -61,6 +62,15 @@ export const balanced = (server: Server, pool: TestPool) =>
 export const settle = Effect.async<void>((resume) => {
   setImmediate(() => setImmediate(() => resume(Effect.void)))
 })
+
+/** what is logged by everything that runs inside, the pools made there included */
+export const logged = <A, E, R>(self: (lines: ReadonlyArray<string>) => Effect.Effect<A, E, R>) => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ logLevel, message }) => {
+    lines.push(`${logLevel.label}: ${Array.isArray(message) ? message.join(" ") : message}`)
+  })
+  return Effect.provide(self(lines), Logger.add(logger))
+}
 
 /** starts a caller in the background and lets it run until it waits */
 export const start = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.zipLeft(Effect.forkScoped(self), settle)

@@ -50,6 +50,10 @@ export class Engine<C> {
   generation = 0
   /** those who wait for the state to become something, see `until.ts` */
   readonly observers = new Set<() => void>()
+  /** how many sessions are going on; while there are none, nobody has to look for the one it is in */
+  sessions = 0
+  /** the spans in which callers held a connection that have been warned about waiting for another */
+  readonly nestedWarnings = new Set<string>()
   /** everything that is open, for the shutdown; entries leave when they are gone */
   readonly entries = new Set<Entry<C>>()
   /** tasks that are still running */
@@ -91,8 +95,9 @@ export class Engine<C> {
   lendIdle(): Entry<C> | undefined {
     if (this.queue.size > 0 || this.suspended || this.closing) return undefined
     const entry = this.idle.peek()
-    if (entry === undefined || !this.isFresh(entry, this.now())) return undefined
-    this.lend(entry)
+    const now = this.now()
+    if (entry === undefined || !this.isFresh(entry, now)) return undefined
+    this.lend(entry, now)
     this.taken(entry)
     return entry
   }
@@ -171,6 +176,7 @@ export class Engine<C> {
   /** Takes the connections from those who would not give them back, and from the tasks that would not end. */
   closeLeased(): void {
     for (const entry of this.entries) {
+      entry.hold?.level?.lose()
       if (entry.state === State.leased) this.retire(entry)
       else if (entry.state === State.detached) this.finish(entry)
     }
@@ -334,9 +340,10 @@ export class Engine<C> {
   }
 
   /** takes an idle connection for a borrower who is about to get it */
-  lend(entry: Entry<C>): void {
+  lend(entry: Entry<C>, now: number): void {
     this.idle.remove(entry)
     this.ledger.move(entry, State.leased)
+    entry.lentAt = now
   }
 
   /** starts to open a connection */

@@ -5,6 +5,7 @@
  * pool and dies there, with the names of both states.
  */
 import * as Effect from "effect/Effect"
+import type { Hold } from "./lineage.js"
 
 /** @internal */
 export const State = {
@@ -61,6 +62,9 @@ export class Entry<C> {
   idleSince = 0
   /** when it was last known to work: opened, returned or validated */
   provedAt = 0
+  /** when it was last lent, and who holds it; nobody yet while it is on its way to a waiter */
+  lentAt = 0
+  hold: Hold<C> | undefined = undefined
   /** how often it was lent */
   uses = 0
   /** false for an attempt to connect that failed, or goes on */

@@ -1,10 +1,12 @@
 /**
- * What becomes due by time alone: the deadlines of callers, connections that were idle for too long, and those too old
- * to be lent. Soft expiry is only noticed here; `replacement.ts` acts on it.
+ * What becomes due by time alone: the deadlines of callers, connections that were idle for too long, those too old to be
+ * lent, and reports on leases that go on for too long. Soft expiry is only noticed here; `replacement.ts` acts on it.
  */
+import type { Holder } from "../PoolHolder.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { State } from "./entry.js"
+import { holders, reportLeaks } from "./holders.js"
 import { timeoutError } from "./refusal.js"
 
 /**
@@ -28,11 +30,13 @@ const keepaliveAt = <C>({ config, hooks }: Engine<C>, entry: Entry<C>): number =
  * @internal
  */
 export const sweep = <C>(engine: Engine<C>, now: number): number => {
+  // thousands may be late together: they share the list of those who hold what they waited for
+  let held: ReadonlyArray<Holder> | undefined
   for (let late = engine.queue.takeExpired(now); late !== undefined; late = engine.queue.takeExpired(now)) {
     engine.counters.timeouts++
-    late.fail(timeoutError(engine, late, now))
+    late.fail(timeoutError(engine, late, now, held ??= holders(engine, now)))
   }
-  let next = Infinity
+  let next = reportLeaks(engine, now)
   for (const entry of engine.idle) {
     const spare = engine.ledger.live > engine.config.minConnections
     if (now >= entry.hardAt) engine.expire(entry)

@@ -46,7 +46,10 @@ const check = <C>(engine: Engine<C>, count: number) => {
               })
           ),
         PoolClosed: Effect.die,
-        PoolSuspended: Effect.die
+        PoolSuspended: Effect.die,
+        // a pool that is being made has no leases yet
+        NestedAcquire: Effect.die,
+        SessionLost: Effect.die
       }),
       Effect.onError(() => shutdown(engine)),
       Effect.ensuring(Effect.sync(() => {

@@ -10,9 +10,20 @@ import type { Lease } from "../Pool.js"
 import type { AcquireError } from "../PoolError.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
+import { held } from "./holders.js"
+import type { Hold } from "./lineage.js"
+import * as Lineage from "./lineage.js"
+import * as Session from "./session.js"
 import { Waiter } from "./waiterQueue.js"
 
 const noOptions: AcquireOptions = {}
+
+/**
+ * Makes an effect interruptible again inside an uninterruptible region, if it was outside.
+ *
+ * @internal
+ */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
  * Waits for a lease. Must be run in an uninterruptible region, whose `restore` is given: the lease is owned by the
@@ -20,7 +31,7 @@ const noOptions: AcquireOptions = {}
  */
 const wait = <C>(
   engine: Engine<C>,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+  restore: Restore,
   options: AcquireOptions
 ): Effect.Effect<Entry<C>, AcquireError> =>
   Effect.flatMap(Region, (region) => {
@@ -45,6 +56,52 @@ const wait = <C>(
     )
   })
 
+/**
+ * A connection for the running fiber: its turn on the session's, if it is in a session of this pool, else one of the
+ * pool's. Must be run in an uninterruptible region, whose `restore` is given. `lasting`: it ends with a scope.
+ */
+const obtain = <C>(
+  engine: Engine<C>,
+  restore: Restore,
+  options: AcquireOptions,
+  lasting: boolean
+): Effect.Effect<Hold<C>, AcquireError> => {
+  const level = Session.levelOf(engine)
+  if (level === undefined) {
+    return Effect.map(obtainEntry(engine, restore, options), (entry) => lent(engine, entry, lasting))
+  }
+  return Session.enter(level, restore, options, lasting, (rest) => obtain(engine, restore, rest, lasting))
+}
+
+const obtainEntry = <C>(
+  engine: Engine<C>,
+  restore: Restore,
+  options: AcquireOptions
+): Effect.Effect<Entry<C>, AcquireError> => {
+  const entry = engine.lendIdle()
+  return entry === undefined ? wait(engine, restore, options) : Effect.succeed(entry)
+}
+
+const lent = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean): Hold<C> =>
+  held(engine, Lineage.begin(engine, entry, lasting))
+
+/** gives back what was obtained when the effect ends, however it ends */
+const during = <C, A, E, R>(
+  hold: Hold<C>,
+  restore: Restore,
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.matchCauseEffect(restore(self), {
+    onFailure: (cause) => {
+      hold.end()
+      return Effect.failCause(cause)
+    },
+    onSuccess: (a) => {
+      hold.end()
+      return Effect.succeed(a)
+    }
+  })
+
 /** @internal */
 export const use = <C>(engine: Engine<C>) =>
 <A, E, R>(
@@ -52,19 +109,11 @@ export const use = <C>(engine: Engine<C>) =>
   options: AcquireOptions = noOptions
 ): Effect.Effect<A, E | AcquireError, R> =>
   Effect.uninterruptibleMask((restore) => {
-    const run = (entry: Entry<C>): Effect.Effect<A, E, R> =>
-      Effect.matchCauseEffect(restore(Effect.suspend(() => f(entry.connection))), {
-        onFailure: (cause) => {
-          engine.release(entry)
-          return Effect.failCause(cause)
-        },
-        onSuccess: (a) => {
-          engine.release(entry)
-          return Effect.succeed(a)
-        }
-      })
-    const entry = engine.lendIdle()
-    return entry === undefined ? Effect.flatMap(wait(engine, restore, options), run) : run(entry)
+    const run = (hold: Hold<C>) => during(hold, restore, Effect.suspend(() => f(hold.entry.connection)))
+    const entry = engine.sessions === 0 ? engine.lendIdle() : undefined
+    return entry === undefined
+      ? Effect.flatMap(obtain(engine, restore, options, false), run)
+      : run(lent(engine, entry, false))
   })
 
 /** @internal */
@@ -72,38 +121,39 @@ export const acquire = <C>(
   engine: Engine<C>,
   options: AcquireOptions = noOptions
 ): Effect.Effect<Lease<C>, AcquireError, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) => {
-    const entry = engine.lendIdle()
-    return entry === undefined
-      ? Effect.flatMap(wait(engine, restore, options), (entry) => scoped(engine, entry))
-      : scoped(engine, entry)
-  })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(obtain(engine, restore, options, true), (hold) => scoped(engine, hold))
+  )
 
-const scoped = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<Lease<C>, never, Scope.Scope> =>
+/** @internal */
+export const session =
+  <C>(engine: Engine<C>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | AcquireError, R> =>
+    Effect.uninterruptibleMask((restore) =>
+      Session.levelOf(engine) === undefined
+        ? Effect.flatMap(
+          obtainEntry(engine, restore, noOptions),
+          (entry) => during(Session.open(engine, entry), restore, self)
+        )
+        : restore(self)
+    )
+
+const scoped = <C>(engine: Engine<C>, hold: Hold<C>): Effect.Effect<Lease<C>, never, Scope.Scope> =>
   Effect.withFiberRuntime((fiber) => {
-    const lease = new LeaseImpl(engine, entry)
     const scope = Context.unsafeGet(fiber.currentContext, Scope.Scope)
-    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => lease.end())), lease)
+    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => hold.end())), new LeaseImpl(engine, hold))
   })
 
 /** the entry may be somebody else's by the time a lease that has ended is touched again */
 class LeaseImpl<C> implements Lease<C> {
-  private ended = false
-
-  constructor(private readonly engine: Engine<C>, private readonly entry: Entry<C>) {}
+  constructor(private readonly engine: Engine<C>, private readonly hold: Hold<C>) {}
 
   get connection(): C {
-    return this.entry.connection
+    return this.hold.entry.connection
   }
 
   get invalidate(): Effect.Effect<void> {
     return Effect.sync(() => {
-      if (!this.ended) this.engine.invalidate(this.entry)
+      if (!this.hold.ended) this.engine.invalidate(this.hold.entry)
     })
-  }
-
-  end(): void {
-    this.ended = true
-    this.engine.release(this.entry)
   }
 }

@@ -45,7 +45,7 @@ const serve = <C>(engine: Engine<C>, now: number): void => {
     const entry = idle.peek()
     if (entry === undefined) return
     if (engine.isFresh(entry, now)) {
-      engine.lend(entry)
+      engine.lend(entry, now)
       queue.remove(waiter)
       waiter.accept(entry)
     } else if (now >= entry.hardAt) engine.expire(entry)

@@ -3,9 +3,11 @@
  */
 import type { AcquireOptions } from "../AcquireOptions.js"
 import * as PoolError from "../PoolError.js"
+import type { Holder } from "../PoolHolder.js"
 import { snapshot } from "./counters.js"
 import type { Engine } from "./engine.js"
 import { State } from "./entry.js"
+import * as Nested from "./nested.js"
 import * as Outage from "./outage.js"
 import type { Waiter } from "./waiterQueue.js"
 
@@ -33,7 +35,9 @@ export const refuse = <C>(
     return Outage.error(engine)
   }
   const maxWaiting = (whenExhausted ?? config.whenExhausted) === "fail" ? 0 : config.maxWaiting
-  if (ledger.busy + queue.size < capacity(engine, now) + maxWaiting) return undefined
+  const free = capacity(engine, now) - ledger.busy - queue.size
+  if (free > 0) return undefined
+  if (free + maxWaiting > 0) return Nested.check(engine, now)
   counters.rejections++
   return new PoolError.TooManyConnections({
     pool: config.name,
@@ -51,7 +55,12 @@ const capacity = <C>(engine: Engine<C>, now: number): number => {
 }
 
 /** @internal */
-export const timeoutError = <C>(engine: Engine<C>, waiter: Waiter<C>, now: number): PoolError.AcquireTimeout => {
+export const timeoutError = <C>(
+  engine: Engine<C>,
+  waiter: Waiter<C>,
+  now: number,
+  holders: ReadonlyArray<Holder>
+): PoolError.AcquireTimeout => {
   const { admission, config, ledger } = engine
   const connecting = ledger.count(State.connecting) > 0 || admission.paced
   return new PoolError.AcquireTimeout({
@@ -59,6 +68,7 @@ export const timeoutError = <C>(engine: Engine<C>, waiter: Waiter<C>, now: numbe
     phase: connecting ? "connecting" : ledger.count(State.reserved) > 0 ? "validating" : "queueing",
     waitedMillis: now - waiter.since,
     stats: snapshot(engine),
+    holders,
     lastConnectError: admission.trouble?.cause
   })
 }

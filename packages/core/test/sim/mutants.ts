@@ -51,7 +51,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "lost wake-up: a slot that becomes free is not used",
     file: "engine.ts",
     find: "    this.buried(entry, abandoned)\n    this.pump(this.now())",
-    replace: "    this.buried(entry, abandoned)\n    this.onProgress?.()"
+    replace: "    this.buried(entry, abandoned)\n    this.notify()"
   },
   {
     rule: 4,
@@ -113,8 +113,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 7,
     name: "a holder that fails keeps its connection",
     file: "lease.ts",
-    find: "        onFailure: (cause) => {\n          engine.release(entry)",
-    replace: "        onFailure: (cause) => {\n          if (entry.uses % 3 !== 0) engine.release(entry)"
+    find: "    onFailure: (cause) => {\n      hold.end()",
+    replace: "    onFailure: (cause) => {\n      if (hold.entry.uses % 3 !== 0) hold.end()"
   },
   {
     rule: 8,

@@ -1,0 +1,69 @@
+/**
+ * Who holds the connections, and the report on those who hold one for too long.
+ */
+import * as Effect from "effect/Effect"
+import type { Holder } from "../PoolHolder.js"
+import * as PoolHolder from "../PoolHolder.js"
+import type { Engine } from "./engine.js"
+import { State } from "./entry.js"
+import type { Hold } from "./lineage.js"
+
+/**
+ * A fiber has become the holder of a connection, until the hold ends.
+ *
+ * @internal
+ */
+export const held = <C>(engine: Engine<C>, hold: Hold<C>): Hold<C> => {
+  const { entry } = hold
+  const { leakDetectionThreshold } = engine.config
+  entry.hold = hold
+  if (leakDetectionThreshold !== Infinity) engine.alarm.set(entry.lentAt + leakDetectionThreshold, engine.now())
+  return hold
+}
+
+/** @internal */
+export const spanName = ({ span }: Hold<any>): string | undefined => span?._tag === "Span" ? span.name : undefined
+
+/** @internal */
+export const holderOf = <C>(hold: Hold<C>, now: number): Holder => ({
+  fiberId: hold.fiberId,
+  span: spanName(hold),
+  heldMillis: now - hold.entry.lentAt,
+  connectionId: hold.entry.id
+})
+
+/**
+ * All holders, longest first. A connection on its way to a waiter has none yet.
+ *
+ * @internal
+ */
+export const holders = <C>(engine: Engine<C>, now: number): ReadonlyArray<Holder> => {
+  const found: Array<Holder> = []
+  for (const { hold, state } of engine.entries) {
+    if (state === State.leased && hold !== undefined) found.push(holderOf(hold, now))
+  }
+  return found.sort((one, other) => other.heldMillis - one.heldMillis)
+}
+
+/**
+ * Reports every lease that has passed `leakDetectionThreshold`, once, and returns when the next one will.
+ *
+ * @internal
+ */
+export const reportLeaks = <C>(engine: Engine<C>, now: number): number => {
+  const { leakDetectionThreshold, name } = engine.config
+  if (leakDetectionThreshold === Infinity) return Infinity
+  let next = Infinity
+  for (const { hold, lentAt, state } of engine.entries) {
+    if (state !== State.leased || hold === undefined || hold.reported) continue
+    const due = lentAt + leakDetectionThreshold
+    if (now < due) next = Math.min(next, due)
+    else {
+      hold.reported = true
+      engine.spawn(Effect.logWarning(
+        `Pool "${name}" may have a leak: a connection is held by ${PoolHolder.describe(holderOf(hold, now))}`
+      ))
+    }
+  }
+  return next
+}

@@ -1,0 +1,109 @@
+/**
+ * Sessions: everything inside one, children included, runs on one connection. A session is a lease whose `Hold` carries
+ * a `Level`; calls inside find it through their lineage, and take a turn on it instead of asking the pool.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { type AcquireOptions, Region } from "../AcquireOptions.js"
+import type { AcquireError } from "../PoolError.js"
+import { TooManyConnections } from "../PoolError.js"
+import { snapshot } from "./counters.js"
+import type { Engine } from "./engine.js"
+import type { Entry } from "./entry.js"
+import { State } from "./entry.js"
+import { held } from "./holders.js"
+import type { Restore } from "./lease.js"
+import { Level, Turn } from "./level.js"
+import type { Hold } from "./lineage.js"
+import * as Lineage from "./lineage.js"
+
+const hasLevel = (hold: Hold<any>): boolean => hold.level !== undefined
+
+/**
+ * Where the running fiber has to take its turn, if it is inside a session of this pool.
+ *
+ * @internal
+ */
+export const levelOf = <C>(engine: Engine<C>): Level<C> | undefined =>
+  engine.sessions === 0 ? undefined : Lineage.innermost(engine, hasLevel)?.level
+
+/**
+ * The running fiber opens a session on a connection that it has just been lent.
+ *
+ * @internal
+ */
+export const open = <C>(engine: Engine<C>, entry: Entry<C>): Hold<C> => {
+  engine.sessions++
+  const level = new Level(engine, entry, undefined, () => {
+    engine.sessions--
+    entry.hold = undefined
+    engine.release(entry)
+  })
+  return held(engine, Lineage.begin(engine, entry, false, level))
+}
+
+/**
+ * Takes a turn. Must be run in an uninterruptible region, whose `restore` is given. `again` looks for another way when
+ * the level is over before it was this caller's turn; the deadline stays what it was.
+ *
+ * @internal
+ */
+export const enter = <C>(
+  level: Level<C>,
+  restore: Restore,
+  options: AcquireOptions,
+  lasting: boolean,
+  again: (rest: AcquireOptions) => Effect.Effect<Hold<C>, AcquireError>
+): Effect.Effect<Hold<C>, AcquireError> =>
+  Effect.flatMap(level.tryEnter() ? Effect.succeed(undefined) : wait(level, restore, options), (rest) => {
+    if (rest !== undefined) return again(rest)
+    const { engine, entry, session } = level
+    if (entry.state !== State.leased) {
+      level.leave()
+      return Effect.fail(level.whyLost)
+    }
+    const turn = new Level(engine, entry, session, () => {
+      session.leases.delete(hold)
+      level.inside = undefined
+      level.leave()
+    })
+    level.inside = turn
+    const hold = Lineage.begin(engine, entry, lasting, turn)
+    if (lasting) session.leases.add(hold)
+    return Effect.succeed(hold)
+  })
+
+/** answers with what is left of the options if the level is over, and with nothing if it is the caller's turn */
+const wait = <C>(
+  level: Level<C>,
+  restore: Restore,
+  options: AcquireOptions
+): Effect.Effect<AcquireOptions | undefined, AcquireError> =>
+  Effect.flatMap(Region, (region) => {
+    const { engine } = level
+    // not the pool's own option: that one is about the pool's connections, and there is no lack of those
+    if ((options.whenExhausted ?? region.whenExhausted) === "fail") {
+      engine.counters.rejections++
+      return Effect.fail(
+        new TooManyConnections({ pool: engine.config.name, reason: "Exhausted", stats: snapshot(engine) })
+      )
+    }
+    const timeout = options.timeout ?? region.timeout
+    const millis = timeout === undefined ? engine.config.acquireTimeout : Duration.toMillis(timeout)
+    let turn: Turn | undefined
+    return Effect.matchCauseEffect(
+      restore(Effect.async<boolean, AcquireError>((resume) => {
+        const now = engine.now()
+        turn = new Turn(now, now + millis, resume)
+        level.wait(turn)
+      })),
+      {
+        onFailure: (cause) => {
+          if (turn !== undefined) level.withdraw(turn)
+          return Effect.failCause(cause)
+        },
+        onSuccess: (granted) =>
+          Effect.succeed(granted ? undefined : { ...options, timeout: Math.max(0, turn!.deadline - engine.now()) })
+      }
+    )
+  })
