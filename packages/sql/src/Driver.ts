@@ -27,8 +27,8 @@ export type Objection = () => unknown
  * One physical connection, as the driver sees it.
  *
  * Statements come one at a time. Interrupting one only ends the waiting: the connection is `busy` until the server has
- * answered, and a statement that finds it busy does as `cancel` does before it is sent. None may be sent after a cancel
- * that could still hit it.
+ * answered. A statement that finds it busy waits for the end of one that somebody still waits for, and does as `cancel`
+ * does with one that nobody does. None may be sent after a cancel that could still hit it.
  *
  * @since 0.1.0
  * @category models

@@ -39,6 +39,8 @@ export class PgConnection implements DriverConnection {
   /** what is to happen at the next ReadyForQuery, or when the connection breaks instead */
   private pending: Done | undefined = undefined
   private outcome: { readonly error: unknown; readonly result: any } | undefined = undefined
+  /** somebody waits for what runs: its fiber has not been interrupted */
+  private wanted = false
   /** what runs ends by itself in a moment, or must not be cancelled */
   private ending = false
   /** gives up the cancel that is under way; nothing is sent before its end */
@@ -168,7 +170,13 @@ export class PgConnection implements DriverConnection {
   /** hands a portal to the client; from here on the connection is busy */
   begin(portal: pg.Submittable): void {
     this.ready = false
+    this.wanted = true
     this.client.query(portal)
+  }
+
+  /** nobody reads from the portal any more */
+  leaves(): void {
+    this.wanted = false
   }
 
   /** a portal failed, or was told to close: the server is about to say ReadyForQuery */
@@ -192,23 +200,28 @@ export class PgConnection implements DriverConnection {
       const refusal = this.refuses(objection)
       if (refusal !== undefined) return resume(Effect.fail(refusal))
       if (!this.isFree) {
-        return resume(Effect.zipRight(this.cancel, this.run(sql, params, mode, objection, ending)))
+        return resume(Effect.zipRight(this.turn, this.run(sql, params, mode, objection, ending)))
       }
       if (typeof sql !== "string" || !Array.isArray(params)) {
         return resume(Effect.fail(new ClientError(new TypeError("a statement is a text and an array of parameters"))))
       }
       this.ending = ending
-      this.submit(
-        sql,
-        params,
-        mode,
-        (error, result) => resume(error === undefined ? Effect.succeed(result) : Effect.fail(error))
-      )
+      const done: Done = (error, result) => resume(error === undefined ? Effect.succeed(result) : Effect.fail(error))
+      this.submit(sql, params, mode, done)
+      return Effect.sync(() => {
+        if (this.pending === done) this.wanted = false
+      })
     })
+  }
+
+  /** waits until a statement can be sent: for the end of one that is wanted, or for the cancel of one that is not */
+  get turn(): Effect.Effect<void, unknown> {
+    return Effect.suspend(() => this.wanted ? this.untilReady : this.cancel)
   }
 
   private submit(sql: string, params: Array<unknown>, mode: Mode, done: Done): void {
     this.ready = false
+    this.wanted = true
     this.pending = done
     this.outcome = undefined
     const query: pg.QueryConfig = {

@@ -36,7 +36,7 @@ const open = (
     const attempt: Effect.Effect<Portal, unknown, Scope.Scope> = Effect.suspend(() => {
       const refusal = connection.refuses(objection)
       if (refusal !== undefined) return Effect.fail(refusal)
-      if (!connection.isFree) return Effect.zipRight(restore(connection.cancel), attempt)
+      if (!connection.isFree) return Effect.zipRight(restore(connection.turn), attempt)
       return Effect.flatMap(
         // a parameter that cannot be serialised throws before anything is sent
         Effect.try({ try: () => new Portal(connection, sql, params), catch: (cause) => new ClientError(cause) }),
@@ -86,6 +86,7 @@ class Portal {
   close(): void {
     if (this.failed || this.connection.isFree || this.connection.condition() === "broken") return
     this.cursor.close(() => {})
+    this.connection.leaves()
     if (!this.reading) this.connection.endsByItself()
   }
 }
