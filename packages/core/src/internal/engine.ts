@@ -165,30 +165,6 @@ export class Engine<C> {
     this.pump(this.now())
   }
 
-  // ------------------------------------------------------------------ the end
-
-  beginClosing(): void {
-    this.closing = true
-    this.interruptTasks(State.connecting, State.reserved)
-    this.pump(this.now())
-  }
-
-  /** Takes the connections from those who would not give them back, and from the tasks that would not end. */
-  closeLeased(): void {
-    for (const entry of this.entries) {
-      entry.hold?.level?.lose()
-      if (entry.state === State.leased) this.retire(entry)
-      else if (entry.state === State.detached) this.finish(entry)
-    }
-    this.interruptTasks(State.cancelling, State.resetting)
-  }
-
-  private interruptTasks(one: State, other: State): void {
-    for (const [fiber, entry] of this.tasks) {
-      if (entry?.state === one || entry?.state === other) fiber.unsafeInterruptAsFork(fiber.id())
-    }
-  }
-
   // ------------------------------------------------------------------ reports of the tasks
 
   connected(entry: Entry<C>): void {
@@ -226,13 +202,7 @@ export class Engine<C> {
     } else {
       this.counters.stale++
       this.retire(entry)
-      if (outcome === "timedOut") {
-        for (const other of this.idle) {
-          if (other.provedAt >= begunAt) continue
-          this.counters.stale++
-          this.discard(other)
-        }
-      }
+      if (outcome === "timedOut") Housekeeping.discardSuspects(this, begunAt)
     }
     this.tick()
   }
@@ -292,7 +262,7 @@ export class Engine<C> {
   // ------------------------------------------------------------------ the steps behind them
 
   /** Closes a connection in a task of its own; it holds its slot until it is closed or destroyed. */
-  private retire(entry: Entry<C>): void {
+  retire(entry: Entry<C>): void {
     this.ledger.move(entry, State.closing)
     this.replacement.closed(entry)
     this.spawn(Tasks.close(this, entry), entry)
@@ -387,7 +357,7 @@ export class Engine<C> {
   }
 
   /** a detached connection whose holder has now let go of it: only its scope is left to close */
-  private finish(entry: Entry<C>): void {
+  finish(entry: Entry<C>): void {
     this.ledger.move(entry, State.gone)
     this.entries.delete(entry)
     this.replacement.closed(entry)

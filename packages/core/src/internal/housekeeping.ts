@@ -49,3 +49,16 @@ export const sweep = <C>(engine: Engine<C>, now: number): number => {
   }
   return next
 }
+
+/**
+ * Closes the connections that have been idle since before a validation that never came back.
+ *
+ * @internal
+ */
+export const discardSuspects = <C>(engine: Engine<C>, since: number): void => {
+  for (const entry of engine.idle) {
+    if (entry.provedAt >= since) continue
+    engine.counters.stale++
+    engine.discard(entry)
+  }
+}

@@ -7,18 +7,37 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import type { Engine } from "./engine.js"
+import { State } from "./entry.js"
 import { until } from "./until.js"
 
 const settled = <C>(engine: Engine<C>): Effect.Effect<void> =>
   until(engine, () => engine.entries.size === 0 && engine.tasks.size === 0)
 
+/** takes the connections from those who would not give them back, and from the tasks that would not end */
+const takeAll = <C>(engine: Engine<C>): void => {
+  for (const entry of engine.entries) {
+    entry.hold?.level?.lose()
+    if (entry.state === State.leased) engine.retire(entry)
+    else if (entry.state === State.detached) engine.finish(entry)
+  }
+  interruptTasks(engine, State.cancelling, State.resetting)
+}
+
+const interruptTasks = <C>(engine: Engine<C>, ...states: ReadonlyArray<State>): void => {
+  for (const [fiber, entry] of engine.tasks) {
+    if (entry !== undefined && states.includes(entry.state)) fiber.unsafeInterruptAsFork(fiber.id())
+  }
+}
+
 /** @internal */
 export const shutdown = <C>(engine: Engine<C>): Effect.Effect<void> =>
   Effect.suspend(() => {
-    engine.beginClosing()
+    engine.closing = true
+    interruptTasks(engine, State.connecting, State.reserved)
+    engine.pump(engine.now())
     const graceful = Effect.timeoutOption(settled(engine), Duration.millis(engine.config.shutdownTimeout))
     const forced = Effect.suspend(() => {
-      engine.closeLeased()
+      takeAll(engine)
       return settled(engine)
     })
     // in a fiber of its own: the one that closes the scope may be interrupted, or uninterruptible

@@ -100,7 +100,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "engine.ts",
     find: "      this.queue.remove(waiter)\n      // the last one",
     replace:
-      "      this.queue.remove(waiter)\n      if (this.queue.size === 0) this.interruptTasks(State.connecting, State.connecting)\n      // the last one"
+      "      this.queue.remove(waiter)\n      for (const [fiber, e] of this.queue.size > 0 ? [] : this.tasks) {\n        if (e?.state === State.connecting) fiber.unsafeInterruptAsFork(fiber.id())\n      }\n      // the last one"
   },
   {
     rule: 7,
@@ -171,7 +171,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 10,
     name: "the shutdown waits for every lease",
     file: "shutdown.ts",
-    find: "      engine.closeLeased()\n",
+    find: "      takeAll(engine)\n",
     replace: ""
   }
 ]
