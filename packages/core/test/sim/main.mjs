@@ -2,6 +2,7 @@
  * `pnpm sim [--seeds N] [--seed S] [--actions M]`: many seeds, or one, shown. `pnpm sim --mutants`: does it find bugs?
  */
 import { build } from "esbuild"
+import { rmSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -68,11 +69,9 @@ const merge = (reports) =>
   }))
 
 const directory = await fs.mkdtemp(path.join(os.tmpdir(), "dbpool-sim-"))
-try {
-  process.exitCode = values.mutants ? await hunt() : await search()
-} finally {
-  await fs.rm(directory, { recursive: true })
-}
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130))
+process.exitCode = values.mutants ? await hunt() : await search()
 
 async function search() {
   const file = path.join(directory, "campaign.mjs")
