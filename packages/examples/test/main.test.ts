@@ -12,6 +12,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as Books from "../src/tpcb/books.js"
+import { Ledger } from "../src/tpcb/ledger.js"
+import * as Tables from "../src/tpcb/tables.js"
 import type { Output } from "./run.js"
 import { run, start } from "./run.js"
 
@@ -36,6 +39,10 @@ const untilBusy = (child: Process) =>
   )
 
 const interrupt = (child: Process) => Effect.zipRight(Effect.fork(child.kill("SIGINT")), child.exitCode)
+
+const Db = Layer.unwrapEffect(
+  Effect.map(PgServer.PgServer, ({ url }) => PgPool.layer({ url: Redacted.make(url), maxConnections: 2 }))
+)
 
 layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServices: true, timeout: "1 minute" })(
   "the main job",
@@ -95,9 +102,43 @@ layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServ
           sql`select
             (select count(*) from pg_namespace where nspname = 'dbpool_tpcb')::int as schemas,
             (select count(*) from pg_stat_activity where application_name ~ '^dbpool-(tpcb|control)')::int as sessions`)
-          .pipe(Effect.provide(PgPool.layer({ url: Redacted.make(url) })))
+          .pipe(Effect.provide(Db))
         assert.deepStrictEqual(left, [{ schemas: 0, sessions: 0 }])
       }))
+
+    it.scoped("has an audit that finds whatever does not fit together", () =>
+      Effect.gen(function*() {
+        yield* Tables.alone
+        yield* Tables.scoped
+        const sql = yield* SqlClient.SqlClient
+        const write = (id: string, delta: number) =>
+          sql`insert into dbpool_tpcb.pgbench_history (tid, bid, aid, delta, filler) values (1, 1, 1, ${delta}, ${id})`
+        const audit = (change: (ledger: Ledger) => void) => {
+          const ledger = new Ledger()
+          change(ledger)
+          return Effect.map(Books.audit(ledger), ({ complaints }) => complaints)
+        }
+        const nothing: (ledger: Ledger) => void = () => {}
+
+        assert.deepStrictEqual(yield* audit(nothing), [])
+        assert.deepStrictEqual(yield* audit((ledger) => ledger.committed("a", 0n, 0n)), [
+          "1 transactions reported as committed are not there exactly once"
+        ])
+        yield* write("a", 0)
+        assert.deepStrictEqual(yield* audit((ledger) => ledger.committed("a", 0n, 0n)), [])
+        assert.deepStrictEqual(yield* audit(nothing), ["1 transactions are there and were never reported"])
+        assert.deepStrictEqual(yield* audit((ledger) => ledger.rolledBack("a")), [
+          "1 transactions reported as rolled back are there"
+        ])
+        assert.deepStrictEqual(yield* audit((ledger) => ledger.unknown("a")), [])
+        yield* write("a", 0)
+        assert.deepStrictEqual(yield* audit((ledger) => ledger.unknown("a")), [
+          "1 transactions whose COMMIT was lost are there more than once"
+        ])
+        yield* sql`update dbpool_tpcb.pgbench_accounts set abalance = 7 where aid = 1`
+        const [sums] = yield* audit((ledger) => ledger.unknown("a"))
+        assert.include(sums, `"accounts":"7"`)
+      }).pipe(Effect.scoped, Effect.provide(Db)))
 
     it.scoped("says in one sentence what is wrong with its options or the server", () =>
       Effect.gen(function*() {
