@@ -155,6 +155,20 @@ describe("drain", () => {
       }
     }))
 
+  it.scoped("that is hard never lends a connection that was just being opened", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      server.connectTime = "2 seconds"
+      const pool = yield* makePool(server, lasting)
+      const using = yield* start(use(pool))
+      yield* TestClock.adjust("1 second")
+      yield* pool.drain({ hard: true })
+      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(using), 2)
+      assert.deepStrictEqual(openOnes(server), [2])
+    }))
+
   it.scoped("replaces a connection, too, that was just being opened", () =>
     Effect.gen(function*() {
       const server = new Server()

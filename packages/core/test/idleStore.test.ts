@@ -3,7 +3,7 @@ import { Entry } from "../src/internal/entry.js"
 import { IdleStore } from "../src/internal/idleStore.js"
 
 const entry = (id: number, idleSince: number) => {
-  const made = new Entry<string>(id, 0, 0)
+  const made = new Entry<string>(id, 0)
   made.idleSince = idleSince
   return made
 }

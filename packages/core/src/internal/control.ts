@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Drain, Size } from "../Pool.js"
 import * as PoolConfig from "../PoolConfig.js"
@@ -33,24 +34,20 @@ export const evictIdle = <C>(engine: Engine<C>): Effect.Effect<number> =>
 
 /** @internal */
 export const drain = <C>(engine: Engine<C>, { hard = false, over = 0 }: Drain): Effect.Effect<void> =>
-  Effect.flatMap(
-    Effect.random,
-    (random) =>
-      Effect.map(
-        Effect.forEach(engine.entries, (entry) => Effect.map(random.next, (share) => ({ entry, share }))),
-        (draws) => {
-          const now = engine.now()
-          const spread = Duration.toMillis(over)
-          // one that is still being opened finds the generation changed when it arrives
-          engine.generation++
-          for (const { entry, share } of draws) {
-            entry.softAt = Math.min(entry.softAt, now + spread * share)
-            if (hard) entry.hardAt = Math.min(entry.hardAt, now + spread)
-            if (entry.state === State.idle) engine.alarm.set(Housekeeping.dueAt(engine, entry, now), now)
-          }
-          engine.tick()
-        }
-      )
+  Effect.map(
+    Effect.forEach(engine.entries, (entry) => Effect.map(Random.next, (share) => [entry, share] as const)),
+    (draws) => {
+      const shares = new Map(draws)
+      const now = engine.now()
+      const spread = Duration.toMillis(over)
+      // those that are still being opened, too: with what they began with, such as a password that has changed since
+      for (const entry of engine.entries) {
+        entry.softAt = Math.min(entry.softAt, now + spread * (shares.get(entry) ?? 0))
+        if (hard) entry.hardAt = Math.min(entry.hardAt, now + spread)
+        if (entry.state === State.idle) engine.alarm.set(Housekeeping.dueAt(engine, entry, now), now)
+      }
+      engine.tick()
+    }
   )
 
 /** @internal */

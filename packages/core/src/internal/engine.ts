@@ -46,8 +46,6 @@ export class Engine<C> {
   closing = false
   /** nothing is lent or opened; what is out comes back, and deadlines run on */
   suspended = false
-  /** how many drains there have been; connections of an earlier one are on their way out */
-  generation = 0
   /** those who wait for the state to become something, see `until.ts` */
   readonly observers = new Set<() => void>()
   /** how many sessions are going on; while there are none, nobody has to look for the one it is in */
@@ -174,8 +172,6 @@ export class Engine<C> {
     entry.opened = true
     entry.idleSince = now
     entry.provedAt = now
-    // it began before a drain
-    if (entry.generation !== this.generation) entry.softAt = now
     if (this.surplus > 0) this.retire(entry)
     else this.keep(entry, now)
     // one more may have made the oldest one spare
@@ -318,7 +314,7 @@ export class Engine<C> {
 
   /** starts to open a connection */
   open(now: number): void {
-    const entry = new Entry<C>(this.admission.started(now), now, this.generation)
+    const entry = new Entry<C>(this.admission.started(now), now)
     this.ledger.enter(entry)
     this.entries.add(entry)
     this.replacement.started(entry)

@@ -75,11 +75,8 @@ export class Entry<C> {
   older: Entry<C> | undefined = undefined
   newer: Entry<C> | undefined = undefined
 
-  /**
-   * `id`: which attempt to connect this is, the first being 1; `startedAt`: when it began; `generation`: how many drains
-   * there had been by then
-   */
-  constructor(readonly id: number, readonly startedAt: number, readonly generation: number) {}
+  /** `id`: which attempt to connect this is, the first being 1; `startedAt`: when it began */
+  constructor(readonly id: number, readonly startedAt: number) {}
 }
 
 /**

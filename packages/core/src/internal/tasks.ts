@@ -96,8 +96,9 @@ export const connect = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<vo
       return
     }
     const now = engine.now()
-    entry.hardAt = now + config.maxLifetime
-    entry.softAt = now + lifetime
+    // a drain may have come while it was being opened
+    entry.hardAt = Math.min(entry.hardAt, now + config.maxLifetime)
+    entry.softAt = Math.min(entry.softAt, now + lifetime)
     engine.connected(entry)
   })
 

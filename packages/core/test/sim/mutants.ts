@@ -146,6 +146,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "    entry.proven = true\n    entry.idleSince = now\n    entry.provedAt = now\n    this.keep(entry, now)\n"
   },
   {
+    rule: 8,
+    name: "a hard drain forgets those that are being opened",
+    file: "tasks.ts",
+    find: "entry.hardAt = Math.min(entry.hardAt, now + config.maxLifetime)",
+    replace: "entry.hardAt = now + config.maxLifetime"
+  },
+  {
     rule: 9,
     name: "what a connect opened too late is never closed",
     file: "tasks.ts",

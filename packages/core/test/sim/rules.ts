@@ -110,7 +110,7 @@ export class Rules {
   }
 
   condemns(): void {
-    for (const entry of this.engine.entries) if (entry.state !== State.connecting) this.condemned.add(entry)
+    for (const entry of this.engine.entries) this.condemned.add(entry)
   }
 
   // ---- what users do
