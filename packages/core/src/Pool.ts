@@ -18,10 +18,13 @@ import type { Hooks } from "./internal/hooks.js"
 import { initialize } from "./internal/initialize.js"
 import * as internal from "./internal/lease.js"
 import * as Lineage from "./internal/lineage.js"
+import * as Rounds from "./internal/rounds.js"
 import { shutdown } from "./internal/shutdown.js"
 import * as PoolConfig from "./PoolConfig.js"
 import type { AcquireError, ConnectFailed, InvalidPoolConfig, TooManyConnections } from "./PoolError.js"
+import type { PoolEvent } from "./PoolEvent.js"
 import type { Holder } from "./PoolHolder.js"
+import * as PoolReset from "./PoolReset.js"
 import type { PoolStats } from "./PoolStats.js"
 
 /**
@@ -126,6 +129,24 @@ export interface Pool<out C> {
   /** What the pool is doing right now and has done so far. */
   readonly stats: Effect.Effect<PoolStats>
   /**
+   * What happens in the pool from now on, until it has closed. Costs nothing while nobody listens; a listener that falls
+   * thousands of events behind loses the oldest.
+   *
+   * @example
+   * ```ts
+   * import type * as Pool from "@dbpool/core/Pool"
+   * import * as Effect from "effect/Effect"
+   * import * as Stream from "effect/Stream"
+   *
+   * const watch = <C>(pool: Pool.Pool<C>) =>
+   *   pool.events.pipe(
+   *     Stream.filter((event) => event._tag === "TroubleBegan"),
+   *     Stream.runForEach((event) => Effect.logWarning(`${event.pool}: ${event.trouble}`))
+   *   )
+   * ```
+   */
+  readonly events: Stream.Stream<PoolEvent>
+  /**
    * Changes how many connections there may be, and how many are kept. A smaller pool closes what is idle at once and what
    * is lent when it comes back; it opens nothing while it has too many. Fails with `InvalidPoolConfig`.
    */
@@ -193,7 +214,7 @@ export type Fault = "transient" | "fatal" | "refused"
 
 /**
  * How to make a pool of something: the options of every pool, and what the pool has to know about its connections.
- * Only `connect` is required. No hook runs in a caller's fiber but `condition`, which must be quick.
+ * Only `connect` is required. No hook runs in a caller's fiber but `condition` and `worn`, which must be quick.
  *
  * @since 0.1.0
  * @category models
@@ -201,7 +222,12 @@ export type Fault = "transient" | "fatal" | "refused"
 export interface Options<C, E = never, R = never, RV = never, RC = never, RR = never> extends PoolConfig.PoolOptions {
   /** Opens a connection. The scope given to it is closed when the connection is. */
   readonly connect: Effect.Effect<C, E, R>
-  /** How to take an error of `connect`. Default: every one is `transient`. */
+  /**
+   * Prepares a new connection before anybody gets it. It is part of connecting: `connectTimeout` bounds both together,
+   * and a connection whose setup fails is closed.
+   */
+  readonly setup?: ((connection: C) => Effect.Effect<unknown, E, R>) | undefined
+  /** How to take an error of `connect` and `setup`. Default: every one is `transient`. */
   readonly connectFault?: ((error: E) => Fault) | undefined
   /**
    * Finds out whether an idle connection still works, by failing or answering `false` if not. Applied when it has been
@@ -212,8 +238,13 @@ export interface Options<C, E = never, R = never, RV = never, RC = never, RR = n
   readonly condition?: ((connection: C) => Condition) | undefined
   /** Ends the statement that is running on a `busy` connection. Without it such connections are closed. */
   readonly cancel?: ((connection: C) => Effect.Effect<unknown, unknown, RC>) | undefined
-  /** Makes a `dirty` connection clean. Without it such connections are closed. */
-  readonly reset?: ((connection: C) => Effect.Effect<unknown, unknown, RR>) | undefined
+  /**
+   * What is done to a connection before it is lent again. A function is run on `dirty` ones. Default: they are closed,
+   * and `clean` ones are lent as they are
+   */
+  readonly reset?: PoolReset.Reset<C, RR> | ((connection: C) => Effect.Effect<unknown, unknown, RR>) | undefined
+  /** Looks at a connection that has come back: `true` has it replaced as soon as nobody needs it. Must be quick. */
+  readonly worn?: ((connection: C) => boolean) | undefined
   /** Registers a listener to be called, once, when a connection dies by itself. */
   readonly onLost?: ((connection: C, lost: (cause: unknown) => void) => void) | undefined
   /** The last resort, when the connection's scope takes longer than `closeTimeout` to close. */
@@ -259,13 +290,15 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
     const config = yield* PoolConfig.resolve(options)
     const runtime = Lineage.orphan(yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>())
     const clock = yield* Effect.clock
+    const { reset = PoolReset.none, setup } = options
     const hooks: Hooks<C> = {
-      connect: options.connect as Effect.Effect<C, E, Scope.Scope>,
+      connect: (setup === undefined ? options.connect : Effect.tap(options.connect, setup)) as Hooks<C>["connect"],
       fault: options.connectFault ?? (() => "transient"),
       validate: options.validate as Hooks<C>["validate"],
       condition: options.condition,
       cancel: options.cancel as Hooks<C>["cancel"],
-      reset: options.reset as Hooks<C>["reset"],
+      reset: (typeof reset === "function" ? { onDirty: reset } : reset) as Hooks<C>["reset"],
+      worn: options.worn,
       onLost: options.onLost,
       destroy: options.destroy
     }
@@ -273,6 +306,7 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
       Effect.sync(() => new Engine(config, hooks, runtime as never, clock)),
       shutdown
     )
+    yield* Rounds.start(engine)
     yield* Lineage.traceless(initialize(engine))
     return fromEngine(engine)
   })
@@ -290,6 +324,7 @@ const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
     stream: (f, options) =>
       Stream.unwrapScoped(Effect.map(internal.acquire(engine, options), (lease) => f(lease.connection))),
     stats: Effect.sync(() => snapshot(engine)),
+    events: engine.hub.events,
     resize: (size) => Control.resize(engine, size),
     evictIdle: Control.evictIdle(engine),
     drain: (options = {}) => Control.drain(engine, options),

@@ -85,6 +85,11 @@ export interface PoolOptions {
    * load balancers cut silent connections after 350 s. `Duration.infinity` keeps them.
    */
   readonly idleTimeout?: Duration.DurationInput | undefined
+  /**
+   * When to look for connections that have been idle for `idleTimeout`. It is fed with how many were closed the last
+   * time; when it ends, nobody looks any more. Default: whenever one is due
+   */
+  readonly idleSchedule?: Schedule.Schedule<unknown, number> | undefined
   /** A connection of that age is never lent again. Default: 30 minutes. `Duration.infinity` never retires one. */
   readonly maxLifetime?: Duration.DurationInput | undefined
   /**
@@ -100,10 +105,20 @@ export interface PoolOptions {
    */
   readonly keepaliveInterval?: Duration.DurationInput | undefined
   /**
+   * When to validate every idle connection, one after the other, whether it is to be kept or not; instead of
+   * `keepaliveInterval`. It is fed with how many were stale the last time. Default: none
+   */
+  readonly keepaliveSchedule?: Schedule.Schedule<unknown, number> | undefined
+  /**
    * Which idle connection is lent next: `"lifo"`, the one used last, lets the others rest and be closed; `"fifo"` uses
    * all of them in turn. Default: `"lifo"`
    */
   readonly order?: "lifo" | "fifo" | undefined
+  /**
+   * When a connection is validated: before it is lent (`"acquire"`), after it was given back (`"return"`), both, or
+   * neither. What is validated on return is not lent before. Default: `["acquire"]`
+   */
+  readonly validateOn?: ReadonlyArray<"acquire" | "return"> | undefined
   /** A connection used more recently than that is lent without validation. Default: 1 second */
   readonly validateAfterIdle?: Duration.DurationInput | undefined
   /** The bound of one validation. Default: 2 seconds */
@@ -140,11 +155,14 @@ export interface PoolConfig {
   readonly initialize: "lazy" | "check" | "fill"
   readonly initializeTimeout: number
   readonly idleTimeout: number
+  readonly idleSchedule: Schedule.Schedule<unknown, number> | undefined
   readonly maxLifetime: number
   readonly lifetimeJitter: number
   readonly maxUses: number
   readonly keepaliveInterval: number
+  readonly keepaliveSchedule: Schedule.Schedule<unknown, number> | undefined
   readonly order: "lifo" | "fifo"
+  readonly validateOn: ReadonlyArray<"acquire" | "return">
   readonly validateAfterIdle: number
   readonly validateTimeout: number
   readonly leakDetectionThreshold: number
@@ -202,8 +220,14 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
     }
     const lifetimeJitter = options.lifetimeJitter ?? 0.25
     if (!(lifetimeJitter >= 0 && lifetimeJitter <= 1)) refuse("lifetimeJitter", "must be from 0 to 1", lifetimeJitter)
-    const connectRetry = options.connectRetry ?? PoolSchedule.connect
-    if (!Schedule.isSchedule(connectRetry)) refuse("connectRetry", "must be a Schedule", connectRetry)
+    const schedule = <In>(option: ScheduleOption, value: Schedule.Schedule<unknown, In> | undefined) => {
+      if (value !== undefined && !Schedule.isSchedule(value)) refuse(option, "must be a Schedule", value)
+      return value
+    }
+    const validateOn = options.validateOn ?? ["acquire"]
+    if (!Array.isArray(validateOn) || validateOn.some((moment) => moment !== "acquire" && moment !== "return")) {
+      refuse("validateOn", "must be an array of \"acquire\" and \"return\"", validateOn)
+    }
     const unbounded = (option: NumberOption, least: number): number =>
       options[option] === undefined || options[option] === Infinity ? Infinity : integer(option, least, least)
     const maxIdle = integer("maxIdle", maxConnections, 0)
@@ -218,17 +242,20 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
       nestedAcquire: oneOf("nestedAcquire", options.nestedAcquire ?? "warn", ["allow", "warn", "fail"]),
       maxWaiting: unbounded("maxWaiting", 0),
       connectTimeout: millis("connectTimeout", "5 seconds", "above"),
-      connectRetry,
+      connectRetry: schedule("connectRetry", options.connectRetry ?? PoolSchedule.connect)!,
       failFastAfter: millis("failFastAfter", "5 seconds", "zero"),
       connectConcurrency: integer("connectConcurrency", 4, 1),
       initialize: oneOf("initialize", options.initialize ?? "check", ["lazy", "check", "fill"]),
       initializeTimeout: millis("initializeTimeout", "5 seconds", "above"),
       idleTimeout: millis("idleTimeout", "5 minutes", "above"),
+      idleSchedule: schedule("idleSchedule", options.idleSchedule),
       maxLifetime: millis("maxLifetime", "30 minutes", "above"),
       lifetimeJitter,
       maxUses: unbounded("maxUses", 1),
       keepaliveInterval: millis("keepaliveInterval", "2 minutes", "above"),
+      keepaliveSchedule: schedule("keepaliveSchedule", options.keepaliveSchedule),
       order: oneOf("order", options.order ?? "lifo", ["lifo", "fifo"]),
+      validateOn,
       validateAfterIdle: millis("validateAfterIdle", "1 second", "zero"),
       validateTimeout: millis("validateTimeout", "2 seconds", "above"),
       leakDetectionThreshold: millis("leakDetectionThreshold", Duration.infinity, "above"),
@@ -242,6 +269,8 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
 type DurationOption = {
   readonly [K in keyof PoolOptions]-?: [Duration.DurationInput | undefined] extends [PoolOptions[K]] ? K : never
 }[keyof PoolOptions]
+
+type ScheduleOption = "connectRetry" | "idleSchedule" | "keepaliveSchedule"
 
 type NumberOption = "maxConnections" | "minConnections" | "maxIdle" | "maxWaiting" | "connectConcurrency" | "maxUses"
 

@@ -162,7 +162,8 @@ export class AcquireTimeout extends Data.TaggedError("AcquireTimeout")<{
  * No connection can be had: every attempt failed, for longer than callers are made to wait, or fatally.
  *
  * `fatal` means that trying again soon is pointless (a wrong password, an unknown database), and makes `isRetryable`
- * false. `cause` is the driver's own error, `attempts` how many failed in a row.
+ * false. `cause` is the driver's own error, `attempts` how many failed in a row, `ageMillis` how long ago the last one
+ * did; the next one comes in `retryInMillis`, or is under way or waits for a caller when that is `undefined`.
  *
  * @since 0.1.0
  * @category errors
@@ -172,6 +173,8 @@ export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
   readonly cause: unknown
   readonly attempts: number
   readonly fatal: boolean
+  readonly ageMillis: number
+  readonly retryInMillis: number | undefined
 }> {
   /**
    * @since 0.1.0
@@ -191,8 +194,13 @@ export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
    * @since 0.1.0
    */
   override get message(): string {
-    const times = this.attempts <= 1 ? "" : ` (${this.attempts} attempts)`
-    return `Pool "${this.pool}" cannot connect${times}: ${describeCause(this.cause)}`
+    const details = [
+      this.attempts > 1 ? `${this.attempts} attempts` : "",
+      this.ageMillis >= 1000 ? `the last one ${Format.millis(this.ageMillis)} ago` : "",
+      this.retryInMillis === undefined ? "" : `the next one in ${Format.millis(this.retryInMillis)}`
+    ].filter((detail) => detail !== "")
+    const when = details.length === 0 ? "" : ` (${details.join(", ")})`
+    return `Pool "${this.pool}" cannot connect${when}: ${describeCause(this.cause)}`
   }
 }
 

@@ -62,3 +62,53 @@ export const conflict: Schedule.Schedule<Duration.Duration> = Schedule.exponenti
   Schedule.intersect(Schedule.recurs(5)),
   Schedule.map(([delay]) => delay)
 )
+
+/**
+ * For `keepaliveSchedule`: again and again after that time, each at random within ±10 %, so that the processes of a fleet
+ * don't ask all at once.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as PoolSchedule from "@dbpool/core/PoolSchedule"
+ * import * as Effect from "effect/Effect"
+ * import * as Schedule from "effect/Schedule"
+ *
+ * // every 30 seconds, and every 5 as long as connections turn out to be stale
+ * const pool = Pool.make({
+ *   connect: Effect.succeed("a connection"),
+ *   validate: () => Effect.succeed(true),
+ *   keepaliveSchedule: PoolSchedule.keepalive("30 seconds").pipe(
+ *     Schedule.union(Schedule.spaced("5 seconds").pipe(Schedule.whileInput((stale: number) => stale > 0)))
+ *   )
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const keepalive = (interval: Duration.DurationInput): Schedule.Schedule<number> =>
+  Schedule.spaced(interval).pipe(Schedule.jitteredWith({ min: 0.9, max: 1.1 }))
+
+/**
+ * For `idleSchedule`, given the pool's `idleTimeout`: looks four times within it, so that connections are closed
+ * together and not one by one, and none is idle for more than a quarter longer.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as PoolSchedule from "@dbpool/core/PoolSchedule"
+ * import * as Effect from "effect/Effect"
+ *
+ * const pool = Pool.make({
+ *   connect: Effect.succeed("a connection"),
+ *   idleTimeout: "2 minutes",
+ *   idleSchedule: PoolSchedule.idle("2 minutes")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const idle = (timeout: Duration.DurationInput): Schedule.Schedule<number> =>
+  Schedule.spaced(Duration.times(timeout, 0.25))

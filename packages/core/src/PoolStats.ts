@@ -3,6 +3,43 @@
  *
  * @since 0.1.0
  */
+import type { AcquireError } from "./PoolError.js"
+
+/**
+ * Why a connection is not lent again. `idleTimeout`, `maxLifetime`, `maxUses` and `maxIdle` are the options of that name.
+ *
+ * - `worn`: its driver said so, by `worn`
+ * - `drained`, `evicted`, `resized`: an operator asked for it
+ * - `stale`: it failed its validation
+ * - `lost`: it died by itself, whether idle or lent
+ * - `invalidated`: its holder said that it was no good, or ended a session while leases in it went on
+ * - `unrestored`: what its holder had left behind could not be cleared away
+ * - `closing`: the pool's scope closed
+ *
+ * @example
+ * ```ts
+ * import type * as PoolStats from "@dbpool/core/PoolStats"
+ *
+ * const unplanned: ReadonlyArray<PoolStats.RetireReason> = ["stale", "lost", "unrestored"]
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RetireReason =
+  | "idleTimeout"
+  | "maxLifetime"
+  | "maxUses"
+  | "maxIdle"
+  | "worn"
+  | "drained"
+  | "evicted"
+  | "resized"
+  | "stale"
+  | "lost"
+  | "invalidated"
+  | "unrestored"
+  | "closing"
 
 /**
  * A consistent snapshot of one pool: all numbers are of the same instant.
@@ -51,26 +88,18 @@ export interface PoolStats {
   readonly waited: number
   /** connections opened */
   readonly opened: number
-  /** connections closed, for whatever reason */
+  /** connections closed or destroyed, those of which `closeTimeout` had passed included */
   readonly closed: number
-  /** connections that died by themselves, whether idle or lent */
-  readonly lost: number
-  /** connections found dead by validation */
-  readonly stale: number
-  /** connections closed because they had been idle for too long */
-  readonly idleExpired: number
-  /** connections closed because of their age */
-  readonly lifetimeExpired: number
+  /** connections that were not lent again, by reason */
+  readonly retired: Readonly<Record<RetireReason, number>>
   /** connections that had to be destroyed because they would not close within `closeTimeout` */
   readonly abandoned: number
   /** attempts to connect that failed */
   readonly connectFailures: number
-  /** callers that got `AcquireTimeout` */
-  readonly timeouts: number
-  /** callers that got `TooManyConnections` */
-  readonly rejections: number
-  /** callers that got `ConnectFailed` */
-  readonly failures: number
+  /** callers that got an error instead of a connection, by its tag */
+  readonly refused: Readonly<Record<AcquireError["_tag"], number>>
+  /** leases that passed `leakDetectionThreshold` */
+  readonly overdue: number
 }
 
 /**

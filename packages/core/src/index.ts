@@ -21,7 +21,17 @@ export * as PoolError from "./PoolError.js"
 /**
  * @since 0.1.0
  */
+export * as PoolEvent from "./PoolEvent.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as PoolHolder from "./PoolHolder.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolReset from "./PoolReset.js"
 
 /**
  * @since 0.1.0

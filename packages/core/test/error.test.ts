@@ -21,7 +21,7 @@ const errors = Effect.gen(function*() {
     connectionId: id
   })
   const timeout = { pool: "orders", phase: "queueing", waitedMillis: 30_000, stats, holders: [] } as const
-  const failed = { pool: "orders", cause: refused, attempts: 1, fatal: false }
+  const failed = { pool: "orders", cause: refused, attempts: 1, fatal: false, ageMillis: 0, retryInMillis: undefined }
   const state = "1 of 2 open (1 leased, 0 idle, 0 connecting), 0 waiting"
   return [
     [many("Exhausted"), true, `Pool "orders" has no free connection and the caller would not wait: ${state}`],
@@ -56,9 +56,9 @@ const errors = Effect.gen(function*() {
     ],
     [new PoolError.ConnectFailed(failed), true, `Pool "orders" cannot connect: connection refused`],
     [
-      new PoolError.ConnectFailed({ ...failed, attempts: 7, fatal: true }),
+      new PoolError.ConnectFailed({ ...failed, attempts: 7, fatal: true, ageMillis: 2000, retryInMillis: 3000 }),
       false,
-      `Pool "orders" cannot connect (7 attempts): connection refused`
+      `Pool "orders" cannot connect (7 attempts, the last one 2 s ago, the next one in 3 s): connection refused`
     ],
     [new PoolError.PoolClosed({ pool: "orders" }), false, `Pool "orders" is closed: its scope has ended`],
     [
@@ -102,7 +102,14 @@ describe("every error", () => {
 
 describe("the cause of a failed connect", () => {
   const message = (cause: unknown) =>
-    new PoolError.ConnectFailed({ pool: "orders", cause, attempts: 1, fatal: false }).message
+    new PoolError.ConnectFailed({
+      pool: "orders",
+      cause,
+      attempts: 1,
+      fatal: false,
+      ageMillis: 0,
+      retryInMillis: undefined
+    }).message
 
   it("is told whatever it is", () => {
     const prefix = "Pool \"orders\" cannot connect: "

@@ -15,7 +15,7 @@ describe("whenExhausted", () => {
       const error = failsWith(yield* Effect.exit(use(pool)), "TooManyConnections")
       assert.strictEqual(error.reason, "Exhausted")
       assert.strictEqual(error.stats.leased, 2)
-      assert.strictEqual((yield* pool.stats).rejections, 1)
+      assert.strictEqual((yield* pool.stats).refused.TooManyConnections, 1)
       yield* held.end
       assert.strictEqual(yield* use(pool), 2)
     }))

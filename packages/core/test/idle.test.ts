@@ -22,7 +22,7 @@ describe("idleTimeout", () => {
       assert.deepStrictEqual([a.connection.open, b.connection.open], [false, true])
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual(server.open, 0)
-      assert.strictEqual((yield* pool.stats).idleExpired, 2)
+      assert.strictEqual((yield* pool.stats).retired.idleTimeout, 2)
     }))
 
   it.scoped("spares the one that is used", () =>

@@ -30,7 +30,7 @@ describe("maxLifetime, soft", () => {
       assert.deepStrictEqual(open(), [true, false, false])
       yield* TestClock.adjust("25 seconds")
       assert.deepStrictEqual(open(), [false, false, false])
-      assert.strictEqual((yield* pool.stats).lifetimeExpired, 3)
+      assert.strictEqual((yield* pool.stats).retired.maxLifetime, 3)
     }))
 
   it.scoped("with a jitter of zero is the lifetime itself", () =>

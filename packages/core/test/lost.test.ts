@@ -14,7 +14,7 @@ describe("a connection that dies by itself", () => {
       server.connections[0]!.die()
       assert.strictEqual((yield* pool.stats).idle, 0)
       assert.strictEqual(yield* use(pool), 2)
-      assert.strictEqual((yield* pool.stats).lost, 1)
+      assert.strictEqual((yield* pool.stats).retired.lost, 1)
     }))
 
   it.scoped("while lent frees its slot at once, for those who wait", () =>
@@ -100,7 +100,7 @@ describe("a connection that dies by itself", () => {
       held.connection.die()
       yield* settle
       held.connection.die()
-      assert.strictEqual((yield* pool.stats).lost, 1)
+      assert.strictEqual((yield* pool.stats).retired.lost, 1)
     }))
 
   it.scoped("together with all others is replaced by as many as are needed", () =>
@@ -110,7 +110,7 @@ describe("a connection that dies by itself", () => {
       yield* warm(pool, 5)
       server.kill()
       yield* TestClock.adjust("1 second")
-      const { idle, lost, open } = yield* pool.stats
+      const { idle, open, retired: { lost } } = yield* pool.stats
       assert.deepStrictEqual({ idle, lost, open }, { idle: 2, lost: 5, open: 2 })
     }))
 })

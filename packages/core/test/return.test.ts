@@ -73,7 +73,7 @@ describe("a connection that comes back", () => {
       yield* leave(pool, "broken")
       yield* settle
       assert.strictEqual(server.connections[0]!.closed, 1)
-      assert.strictEqual((yield* pool.stats).lost, 1)
+      assert.strictEqual((yield* pool.stats).retired.lost, 1)
       assert.strictEqual(yield* use(pool), 2)
     }))
 

@@ -89,7 +89,7 @@ describe("stats", () => {
       yield* start(Effect.exit(use(pool)))
       yield* TestClock.adjust("1 second")
       yield* settle
-      const { closed, connectFailures, failures, opened } = yield* pool.stats
+      const { closed, connectFailures, opened, refused: { ConnectFailed: failures } } = yield* pool.stats
       assert.deepStrictEqual({ closed, connectFailures, failures, opened }, {
         closed: 0,
         connectFailures: 1,

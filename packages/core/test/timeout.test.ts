@@ -21,7 +21,7 @@ describe("acquireTimeout", () => {
       assert.strictEqual(error.phase, "queueing")
       assert.strictEqual(error.waitedMillis, 2000)
       assert.strictEqual(error.stats.leased, 1)
-      assert.strictEqual((yield* pool.stats).timeouts, 1)
+      assert.strictEqual((yield* pool.stats).refused.AcquireTimeout, 1)
     }))
 
   it.scoped("ends the wait for a connect that hangs, and the late connection goes to the next waiter", () =>

@@ -52,7 +52,7 @@ describe("validate", () => {
       for (const connection of server.connections) connection.valid = connection === last
       assert.strictEqual(yield* use(pool), last.id)
       yield* settle
-      const { open, stale } = yield* pool.stats
+      const { open, retired: { stale } } = yield* pool.stats
       assert.deepStrictEqual({ stale, open }, { stale: 3, open: 1 })
     }))
 
@@ -112,7 +112,7 @@ describe("validate", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* pool.stats).idle, 1)
       yield* TestClock.adjust("9 seconds")
-      assert.strictEqual((yield* pool.stats).idleExpired, 1)
+      assert.strictEqual((yield* pool.stats).retired.idleTimeout, 1)
     }))
 })
 
@@ -131,7 +131,7 @@ describe("validateTimeout", () => {
       assert.deepStrictEqual(exit, Exit.succeed(11))
       assert.strictEqual(at - from.at, 2000)
       assert.strictEqual(server.validations, 1)
-      assert.strictEqual((yield* pool.stats).stale, 10)
+      assert.strictEqual((yield* pool.stats).retired.stale, 10)
     }))
 
   it.scoped("spares the connections that were used meanwhile", () =>
@@ -147,7 +147,7 @@ describe("validateTimeout", () => {
       yield* TestClock.adjust("1 second")
       yield* a.end
       yield* TestClock.adjust("1 second")
-      const { idle, stale } = yield* pool.stats
+      const { idle, retired: { stale } } = yield* pool.stats
       assert.deepStrictEqual({ idle, stale }, { idle: 1, stale: 2 })
     }))
 
@@ -181,5 +181,71 @@ describe("validateTimeout", () => {
       const [first, second] = yield* Fiber.joinAll(callers)
       assert.deepStrictEqual(first, { exit: Exit.succeed(2), at: 11_500 })
       failsWith(second!.exit, "ConnectFailed")
+    }))
+})
+
+describe("validateOn", () => {
+  it.scoped("return: what comes back is validated before it is lent again, and not when it is lent", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { maxConnections: 1, validateOn: ["return"] })
+      server.validateTime = "1 second"
+      yield* use(pool)
+      const caller = yield* start(timed(use(pool)))
+      assert.strictEqual((yield* pool.stats).resetting, 1)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(caller), { exit: Exit.succeed(1), at: 1000 })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* use(pool), 1)
+      assert.strictEqual(server.validations, 2)
+      yield* TestClock.adjust("1 second")
+    }))
+
+  for (const [what, sick] of [["stale", "0 millis"], ["never answers", "never"]] as const) {
+    it.scoped(`return: one that ${what} is closed, and the next caller gets another`, () =>
+      Effect.gen(function*() {
+        const server = new Server()
+        const pool = yield* makePool(server, {
+          maxConnections: 1,
+          validateOn: ["return"],
+          validateTimeout: "2 seconds"
+        })
+        const held = yield* hold(pool)
+        held.connection.valid = false
+        server.validateTime = sick
+        yield* held.end
+        const caller = yield* start(use(pool))
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(yield* Fiber.join(caller), 2)
+        assert.strictEqual((yield* pool.stats).retired.stale, 1)
+      }))
+  }
+
+  it.scoped("both: validates each time", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validateOn: ["acquire", "return"] })
+      yield* use(pool)
+      yield* TestClock.adjust("10 seconds")
+      yield* use(pool)
+      yield* settle
+      assert.strictEqual(server.validations, 3)
+    }))
+
+  it.scoped("neither: never, though it still finds out whether a server is back", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { validateOn: [], failFastAfter: "1 minute" })
+      yield* use(pool)
+      yield* TestClock.adjust("1 minute")
+      yield* use(pool)
+      assert.strictEqual(server.validations, 0)
+      server.refuse = new Refused("no route")
+      yield* pool.evictIdle
+      const caller = yield* start(use(pool))
+      server.refuse = undefined
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(caller)
+      assert.strictEqual(server.validations, 1)
     }))
 })

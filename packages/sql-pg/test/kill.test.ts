@@ -28,7 +28,7 @@ describe("a backend that is killed", () => {
         yield* eventually(pool.stats, ({ open }) => open === 0, "the pool notices")
       }
       assert.deepStrictEqual(yield* sql`select 1 as one`, [{ one: 1 }] as never)
-      assert.strictEqual((yield* pool.stats).lost, 3)
+      assert.strictEqual((yield* pool.stats).retired.lost, 3)
     }))
 
   it.scopedLive("in the middle of a statement: ConnectionLost, it may have been executed", () =>
@@ -63,7 +63,7 @@ describe("a backend that is killed", () => {
           Effect.gen(function*() {
             const [row] = yield* connection.query<{ readonly pid: number }>(pidOf)
             yield* kill(admin, row!.pid)
-            yield* eventually(pool.stats, ({ lost }) => lost === 1, "the pool notices")
+            yield* eventually(pool.stats, ({ retired }) => retired.lost === 1, "the pool notices")
             yield* connection.query("select 1")
           })
         ),
@@ -80,7 +80,7 @@ describe("a backend that is killed", () => {
           yield* sql`insert into ${sql(table)} values (1, 'a')`
           const [row] = yield* sql<{ readonly pid: number }>`select pg_backend_pid() as pid`
           yield* kill(admin, row!.pid)
-          if (waits) yield* eventually(pool.stats, ({ lost }) => lost === 1, "the pool notices")
+          if (waits) yield* eventually(pool.stats, ({ retired }) => retired.lost === 1, "the pool notices")
           yield* Effect.ignore(sql`insert into ${sql(table)} values (2, 'b')`)
           yield* sql`insert into ${sql(table)} values (3, 'c')`
         })))
@@ -111,7 +111,7 @@ describe("a backend that is killed", () => {
         yield* sql`insert into ${sql(table)} values (1, 'a')`
         const [row] = yield* sql<{ readonly pid: number }>`select pg_backend_pid() as pid`
         yield* kill(admin, row!.pid)
-        yield* eventually(pool.stats, ({ lost }) => lost === 1, "the pool notices")
+        yield* eventually(pool.stats, ({ retired }) => retired.lost === 1, "the pool notices")
       })))
       yield* failsWith(exit, "ConnectionLost")
       assert.deepStrictEqual(yield* names, [])
@@ -141,7 +141,7 @@ describe("COMMIT", () => {
       const { admin, app, pool, sql, table } = yield* makeTable({ commitTimeout: "150 millis" })
       yield* slowCommit(admin, table, 30)
       yield* failsWith(pool.withTransaction(sql`insert into ${sql(table)} values (1, 'a')`), "CommitUnknown")
-      assert.strictEqual((yield* pool.stats).lost, 1)
+      assert.strictEqual((yield* pool.stats).retired.lost, 1)
       yield* sql`select 1`
       // the server does not look at its socket while it sleeps
       for (const { pid, query } of yield* backends(admin, app)) if (query === "COMMIT") yield* kill(admin, pid)

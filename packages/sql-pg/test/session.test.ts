@@ -64,7 +64,7 @@ describe("a session", () => {
       yield* Effect.gen(function*() {
         const [row] = yield* sql<Pid>`select pg_backend_pid() as pid`
         yield* kill(admin, row!.pid)
-        yield* eventually(pool.stats, ({ lost }) => lost === 1, "the pool notices")
+        yield* eventually(pool.stats, ({ retired }) => retired.lost === 1, "the pool notices")
         yield* failsWith(refineErrors(sql`select 1`), "SessionLost")
       }).pipe(pool.session)
       assert.deepStrictEqual(yield* sql`select 1 as one`, [{ one: 1 }] as never)

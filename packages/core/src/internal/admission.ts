@@ -25,6 +25,9 @@ export interface Trouble {
   readonly cause: unknown
   readonly fault: Fault
   readonly attempts: number
+  /** when it began, as far as anybody knows, and when it last showed */
+  readonly since: number
+  readonly at: number
 }
 
 /** each step of growth beyond the first needs the head waiter to have waited so much longer */
@@ -40,7 +43,6 @@ const slowestPace = 5000
 export class Admission {
   outage: Trouble | undefined = undefined
   private limited: Trouble | undefined = undefined
-  private since = 0
   private lastGood = -Infinity
   /** attempts so far, and how many of them had begun when one last failed: those say nothing about what came after */
   private attempts = 0
@@ -78,6 +80,11 @@ export class Admission {
     return this.limited !== undefined
   }
 
+  /** how bad it is */
+  get troubled(): "outage" | "limit" | undefined {
+    return this.outage !== undefined ? "outage" : this.limited !== undefined ? "limit" : undefined
+  }
+
   get trouble(): Trouble | undefined {
     return this.outage ?? this.limited
   }
@@ -86,7 +93,7 @@ export class Admission {
   failsAt(arrival: number): number {
     return this.outage === undefined
       ? Infinity
-      : Math.max(arrival, this.since, this.lastGood) + this.failFastAfter
+      : Math.max(arrival, this.outage.since, this.lastGood) + this.failFastAfter
   }
 
   /**
@@ -160,15 +167,18 @@ export class Admission {
    * asked for the next attempt: of several that failed together only the first counts. `since` is when the trouble
    * began as far as anybody knows.
    */
-  failed(attempt: number, since: number, fault: Fault, cause: unknown, live: number): boolean {
-    if (fault === "refused" && live > 0 && this.outage === undefined) {
-      this.limited = { cause, fault, attempts: (this.limited?.attempts ?? 0) + 1 }
-    } else {
-      if (this.outage === undefined) {
-        this.since = since
-        this.ramp = 1
-      }
-      this.outage = { cause, fault, attempts: (this.outage?.attempts ?? 0) + 1 }
+  failed(attempt: number, since: number, now: number, fault: Fault, cause: unknown, live: number): boolean {
+    const next = (trouble: Trouble | undefined): Trouble => ({
+      cause,
+      fault,
+      attempts: (trouble?.attempts ?? 0) + 1,
+      since: trouble?.since ?? since,
+      at: now
+    })
+    if (fault === "refused" && live > 0 && this.outage === undefined) this.limited = next(this.limited)
+    else {
+      if (this.outage === undefined) this.ramp = 1
+      this.outage = next(this.outage)
     }
     if (attempt <= this.outdated) return false
     this.outdated = this.attempts

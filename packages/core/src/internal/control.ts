@@ -18,8 +18,10 @@ import { until } from "./until.js"
 export const resize = <C>(engine: Engine<C>, size: Size): Effect.Effect<void, InvalidPoolConfig> =>
   Effect.map(PoolConfig.resize(engine.config, size), (config) => {
     engine.config = config
+    const { maxConnections, minConnections } = config
+    if (engine.hub.heard) engine.hub.tell({ _tag: "Resized", maxConnections, minConnections })
     // those that are out follow when they come back
-    for (const entry of engine.idle) if (engine.surplus > 0) engine.discard(entry)
+    for (const entry of engine.idle) if (engine.surplus > 0) engine.discard(entry, "resized")
     engine.pump(engine.now())
   })
 
@@ -27,7 +29,7 @@ export const resize = <C>(engine: Engine<C>, size: Size): Effect.Effect<void, In
 export const evictIdle = <C>(engine: Engine<C>): Effect.Effect<number> =>
   Effect.sync(() => {
     const { size } = engine.idle
-    for (const entry of engine.idle) engine.discard(entry)
+    for (const entry of engine.idle) engine.discard(entry, "evicted")
     engine.pump(engine.now())
     return size
   })
@@ -40,9 +42,14 @@ export const drain = <C>(engine: Engine<C>, { hard = false, over = 0 }: Drain): 
       const shares = new Map(draws)
       const now = engine.now()
       const spread = Duration.toMillis(over)
+      if (engine.hub.heard) engine.hub.tell({ _tag: "Drained", overMillis: spread, hard })
       // those that are still being opened, too: with what they began with, such as a password that has changed since
       for (const entry of engine.entries) {
-        entry.softAt = Math.min(entry.softAt, now + spread * (shares.get(entry) ?? 0))
+        const softAt = now + spread * (shares.get(entry) ?? 0)
+        if (softAt < entry.softAt) {
+          entry.softAt = softAt
+          entry.expiry = "drained"
+        }
         if (hard) entry.hardAt = Math.min(entry.hardAt, now + spread)
         if (entry.state === State.idle) engine.alarm.set(Housekeeping.dueAt(engine, entry, now), now)
       }
@@ -54,12 +61,14 @@ export const drain = <C>(engine: Engine<C>, { hard = false, over = 0 }: Drain): 
 export const suspend = <C>(engine: Engine<C>): Effect.Effect<void> =>
   Effect.sync(() => {
     engine.suspended = true
+    if (engine.hub.heard) engine.hub.tell({ _tag: "Suspended" })
   })
 
 /** @internal */
 export const resume = <C>(engine: Engine<C>): Effect.Effect<void> =>
   Effect.sync(() => {
     engine.suspended = false
+    if (engine.hub.heard) engine.hub.tell({ _tag: "Resumed" })
     engine.tick()
   })
 
@@ -67,12 +76,11 @@ export const resume = <C>(engine: Engine<C>): Effect.Effect<void> =>
 export const check = <C>(engine: Engine<C>): Effect.Effect<number> =>
   Effect.suspend(() => {
     if (engine.hooks.validate === undefined) return Effect.succeed(0)
-    const { stale } = engine.counters
     const checked = [...engine.idle]
     for (const entry of checked) engine.probe(entry)
     return Effect.map(
       until(engine, () => checked.every((entry) => entry.state !== State.reserved)),
-      () => engine.counters.stale - stale
+      () => checked.filter((entry) => entry.reason === "stale").length
     )
   })
 

@@ -1,7 +1,8 @@
 /**
  * What a pool has done so far, and the snapshot of that and of what it is doing now.
  */
-import type { PoolStats } from "../PoolStats.js"
+import type { AcquireError } from "../PoolError.js"
+import type { PoolStats, RetireReason } from "../PoolStats.js"
 import type { Engine } from "./engine.js"
 import { State } from "./entry.js"
 
@@ -16,15 +17,33 @@ export class Counters {
   waited = 0
   opened = 0
   closed = 0
-  lost = 0
-  stale = 0
-  idleExpired = 0
-  lifetimeExpired = 0
   abandoned = 0
   connectFailures = 0
-  timeouts = 0
-  rejections = 0
-  failures = 0
+  overdue = 0
+  readonly retired: Record<RetireReason, number> = {
+    idleTimeout: 0,
+    maxLifetime: 0,
+    maxUses: 0,
+    maxIdle: 0,
+    worn: 0,
+    drained: 0,
+    evicted: 0,
+    resized: 0,
+    stale: 0,
+    lost: 0,
+    invalidated: 0,
+    unrestored: 0,
+    closing: 0
+  }
+  readonly refused: Record<AcquireError["_tag"], number> = {
+    AcquireTimeout: 0,
+    TooManyConnections: 0,
+    ConnectFailed: 0,
+    NestedAcquire: 0,
+    SessionLost: 0,
+    PoolSuspended: 0,
+    PoolClosed: 0
+  }
 }
 
 /** @internal */
@@ -41,5 +60,7 @@ export const snapshot = <C>({ config, counters, ledger, queue }: Engine<C>): Poo
   connecting: ledger.count(State.connecting),
   closing: ledger.count(State.closing),
   waiting: queue.size,
-  ...counters
+  ...counters,
+  retired: { ...counters.retired },
+  refused: { ...counters.refused }
 })

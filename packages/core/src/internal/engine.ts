@@ -13,15 +13,18 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { AcquireOptions } from "../AcquireOptions.js"
 import type { PoolConfig } from "../PoolConfig.js"
+import type { RetireReason } from "../PoolStats.js"
 import type { Fault } from "./admission.js"
 import { Admission } from "./admission.js"
 import { Alarm } from "./alarm.js"
 import { Counters } from "./counters.js"
 import { Entry, Ledger, State } from "./entry.js"
-import type { Hooks } from "./hooks.js"
-import { conditionOf } from "./hooks.js"
+import type { Condition, Hooks } from "./hooks.js"
+import { conditionOf, isWorn, validatesOn } from "./hooks.js"
 import * as Housekeeping from "./housekeeping.js"
+import { Hub } from "./hub.js"
 import { IdleStore } from "./idleStore.js"
+import * as Loss from "./loss.js"
 import * as Outage from "./outage.js"
 import * as Pump from "./pump.js"
 import * as Refusal from "./refusal.js"
@@ -30,9 +33,6 @@ import { Retry } from "./retry.js"
 import * as Tasks from "./tasks.js"
 import type { Waiter } from "./waiterQueue.js"
 import { WaiterQueue } from "./waiterQueue.js"
-
-/** a connection that nobody has used yet is no sign of trouble when it dies after that long: servers cut silent ones */
-const settled = 5000
 
 /** @internal */
 export class Engine<C> {
@@ -43,6 +43,7 @@ export class Engine<C> {
   readonly replacement = new Replacement<C>()
   readonly retry: Retry
   readonly counters = new Counters()
+  readonly hub: Hub
   closing = false
   /** nothing is lent or opened; what is out comes back, and deadlines run on */
   suspended = false
@@ -60,6 +61,9 @@ export class Engine<C> {
   readonly alarm: Alarm
   private readonly taskRuntime: Runtime.Runtime<never>
   private readonly origin: bigint
+  /** whether what comes back clean is lent on as it is, and whether what is idle has to be validated before */
+  private readonly keepsClean: boolean
+  private readonly validatesIdle: boolean
   private pumping = false
   private pumpAgain = false
 
@@ -71,6 +75,9 @@ export class Engine<C> {
     readonly clock: Clock.Clock
   ) {
     this.origin = clock.unsafeCurrentTimeNanos()
+    this.hub = new Hub(config.name, clock)
+    this.keepsClean = hooks.reset.onClean === undefined && !validatesOn(config, hooks, "return")
+    this.validatesIdle = validatesOn(config, hooks, "acquire")
     this.idle = new IdleStore(config.order)
     this.admission = new Admission(
       config.failFastAfter,
@@ -96,7 +103,7 @@ export class Engine<C> {
     const now = this.now()
     if (entry === undefined || !this.isFresh(entry, now)) return undefined
     this.lend(entry, now)
-    this.taken(entry)
+    this.taken(entry, now)
     return entry
   }
 
@@ -107,13 +114,13 @@ export class Engine<C> {
     whenExhausted: AcquireOptions["whenExhausted"]
   ): void {
     const now = this.now()
+    waiter.since = now
     const refusal = Refusal.refuse(this, now, whenExhausted)
     if (refusal !== undefined) {
-      waiter.fail(refusal)
+      Refusal.turnAway(this, waiter, refusal)
       this.pump(now)
       return
     }
-    waiter.since = now
     waiter.deadline = now + (timeout === undefined ? this.config.acquireTimeout : Duration.toMillis(timeout))
     this.queue.add(waiter)
     this.pump(now)
@@ -121,10 +128,13 @@ export class Engine<C> {
   }
 
   /** The borrower has it, and runs: from here on it ends in `release`. */
-  taken(entry: Entry<C>): void {
+  taken(entry: Entry<C>, since: number): void {
     this.counters.acquired++
     if (entry.uses++ > 0) this.counters.reused++
-    if (entry.uses >= this.config.maxUses) entry.softAt = -Infinity
+    if (entry.uses >= this.config.maxUses) entry.wears("maxUses")
+    if (this.hub.heard) {
+      this.hub.tell({ _tag: "Acquired", connectionId: entry.id, waitedMillis: this.now() - since })
+    }
   }
 
   /** The waiter's fiber has been interrupted, or got an error: whatever it was handed goes to the next one. */
@@ -147,19 +157,27 @@ export class Engine<C> {
 
   /** The holder has ended. Decides what has to happen before the connection is lent again. */
   release(entry: Entry<C>): void {
+    if (this.hub.heard) {
+      this.hub.tell({ _tag: "Released", connectionId: entry.id, heldMillis: this.now() - entry.lentAt })
+    }
     if (entry.state === State.detached) this.finish(entry)
     else if (entry.state === State.leased) {
       const condition = conditionOf(this.hooks, entry.connection)
-      if (condition === "clean") this.returned(entry)
-      else if (condition === "broken") this.broken(entry)
-      else this.restore(entry, condition)
+      if (condition === "broken") Loss.found(this, entry)
+      else if (this.restores(condition)) this.restore(entry, condition)
+      else this.returned(entry)
     }
+  }
+
+  /** whether a connection in that condition needs work before it is lent again */
+  restores(condition: Condition): boolean {
+    return condition !== "clean" || !this.keepsClean
   }
 
   /** The holder says that the connection is no good. It is closed now, so that nobody has to wait for the holder. */
   invalidate(entry: Entry<C>): void {
     if (entry.state !== State.leased) return
-    this.retire(entry)
+    this.retire(entry, "invalidated")
     this.pump(this.now())
   }
 
@@ -168,11 +186,14 @@ export class Engine<C> {
   connected(entry: Entry<C>): void {
     const now = this.now()
     this.counters.opened++
-    this.admission.connected(now, entry.id)
-    entry.opened = true
+    Outage.recover(this, entry, now)
+    entry.openedAt = now
     entry.idleSince = now
     entry.provedAt = now
-    if (this.surplus > 0) this.retire(entry)
+    if (this.hub.heard) {
+      this.hub.tell({ _tag: "ConnectionOpened", connectionId: entry.id, connectMillis: now - entry.startedAt })
+    }
+    if (this.surplus > 0) this.retire(entry, "resized")
     else this.keep(entry, now)
     // one more may have made the oldest one spare
     if (this.idle.oldest !== undefined) this.alarm.set(Housekeeping.dueAt(this, this.idle.oldest, now), now)
@@ -182,8 +203,12 @@ export class Engine<C> {
 
   connectFailed(entry: Entry<C>, cause: unknown, fault: Fault): void {
     this.counters.connectFailures++
+    if (this.hub.heard) {
+      const connectMillis = this.now() - entry.startedAt
+      this.hub.tell({ _tag: "ConnectAttemptFailed", connectionId: entry.id, connectMillis, fault, cause })
+    }
     this.replacement.failed(entry)
-    this.retire(entry)
+    this.close(entry)
     Outage.record(this, entry, entry.startedAt, fault, cause)
     this.pump(this.now())
   }
@@ -196,8 +221,7 @@ export class Engine<C> {
       entry.provedAt = now
       this.keep(entry, now)
     } else {
-      this.counters.stale++
-      this.retire(entry)
+      this.retire(entry, "stale")
       if (outcome === "timedOut") Housekeeping.discardSuspects(this, begunAt)
     }
     this.tick()
@@ -213,10 +237,10 @@ export class Engine<C> {
     if (entry.state === State.cancelling || entry.state === State.resetting) this.returned(entry)
   }
 
-  /** It could not be restored. */
-  unfit(entry: Entry<C>): void {
+  /** It could not be restored, or is `stale` after all. */
+  unfit(entry: Entry<C>, reason: "unrestored" | "stale"): void {
     if (entry.state !== State.cancelling && entry.state !== State.resetting) return
-    this.retire(entry)
+    this.retire(entry, reason)
     this.pump(this.now())
   }
 
@@ -229,53 +253,37 @@ export class Engine<C> {
 
   /** an attempt to connect that failed is buried too, but was never a connection */
   buried(entry: Entry<C>, abandoned: boolean): void {
-    if (entry.opened) this.counters.closed++
     if (abandoned) this.counters.abandoned++
-  }
-
-  /** The connection has died by itself: its socket closed, the server went away. */
-  lost(entry: Entry<C>, cause: unknown): void {
-    switch (entry.state) {
-      case State.leased:
-        this.ledger.move(entry, State.detached)
-        this.replacement.closed(entry)
-        break
-      case State.idle:
-        if (this.now() - entry.provedAt > settled) entry.proven = true
-        this.discard(entry)
-        break
-      case State.reserved:
-      case State.cancelling:
-      case State.resetting:
-        this.retire(entry)
-        break
-      default:
-        return
+    if (entry.reason === undefined) return
+    this.counters.closed++
+    if (this.hub.heard) {
+      this.hub.tell({ _tag: "ConnectionClosed", connectionId: entry.id, reason: entry.reason, abandoned })
     }
-    this.died(entry, cause)
   }
 
   // ------------------------------------------------------------------ the steps behind them
 
+  /** An open connection is not lent again. */
+  retire(entry: Entry<C>, reason: RetireReason): void {
+    this.retiring(entry, reason)
+    this.close(entry)
+  }
+
+  /** takes note of why a connection is not lent again */
+  retiring(entry: Entry<C>, reason: RetireReason): void {
+    entry.reason = reason
+    this.counters.retired[reason]++
+    if (this.hub.heard) {
+      const { id: connectionId, openedAt, uses } = entry
+      this.hub.tell({ _tag: "ConnectionRetired", connectionId, reason, ageMillis: this.now() - openedAt!, uses })
+    }
+  }
+
   /** Closes a connection in a task of its own; it holds its slot until it is closed or destroyed. */
-  retire(entry: Entry<C>): void {
+  private close(entry: Entry<C>): void {
     this.ledger.move(entry, State.closing)
     this.replacement.closed(entry)
     this.spawn(Tasks.close(this, entry), entry)
-  }
-
-  /** Nobody can use it any more. A server that drops connections before their first use is as good as down. */
-  private died(entry: Entry<C>, cause: unknown): void {
-    this.counters.lost++
-    const now = this.now()
-    if (!entry.proven) Outage.record(this, entry, now, "transient", cause)
-    this.pump(now)
-  }
-
-  /** its holder found it dead */
-  private broken(entry: Entry<C>): void {
-    this.retire(entry)
-    this.died(entry, new Error("the connection broke during its first use"))
   }
 
   /** how many more there are than there may be, since the pool was made smaller */
@@ -284,15 +292,9 @@ export class Engine<C> {
   }
 
   /** closes an idle connection */
-  discard(entry: Entry<C>): void {
+  discard(entry: Entry<C>, reason: RetireReason): void {
     this.idle.remove(entry)
-    this.retire(entry)
-  }
-
-  /** closes an idle connection because of its age */
-  expire(entry: Entry<C>): void {
-    this.counters.lifetimeExpired++
-    this.discard(entry)
+    this.retire(entry, reason)
   }
 
   spawn(task: Effect.Effect<void>, entry?: Entry<C>): void {
@@ -334,7 +336,8 @@ export class Engine<C> {
     entry.proven = true
     entry.idleSince = now
     entry.provedAt = now
-    if (this.surplus > 0) this.retire(entry)
+    if (isWorn(this.hooks, entry.connection)) entry.wears("worn")
+    if (this.surplus > 0) this.retire(entry, "resized")
     else this.keep(entry, now)
     if (this.queue.size > 0 || entry.softAt <= now || this.idle.size > this.config.maxIdle || this.closing) {
       this.pump(now)
@@ -347,7 +350,7 @@ export class Engine<C> {
     this.alarm.set(Housekeeping.dueAt(this, entry, now), now)
   }
 
-  private restore(entry: Entry<C>, condition: "dirty" | "busy"): void {
+  private restore(entry: Entry<C>, condition: Condition): void {
     this.ledger.move(entry, condition === "busy" ? State.cancelling : State.resetting)
     this.spawn(Tasks.restore(this, entry), entry)
   }
@@ -363,7 +366,7 @@ export class Engine<C> {
   /** whether it may be lent as it is; one that was proved this very instant always may */
   isFresh(entry: Entry<C>, now: number): boolean {
     return now < entry.hardAt &&
-      (this.hooks.validate === undefined || now - entry.provedAt <= this.config.validateAfterIdle)
+      (!this.validatesIdle || now - entry.provedAt <= this.config.validateAfterIdle)
   }
 
   /** Looks at everything that time may have made due. */

@@ -5,6 +5,7 @@
  * pool and dies there, with the names of both states.
  */
 import * as Effect from "effect/Effect"
+import type { RetireReason } from "../PoolStats.js"
 import type { Hold } from "./lineage.js"
 
 /** @internal */
@@ -55,9 +56,10 @@ export class Entry<C> {
   connection: C = undefined as C
   /** closes it for good; run once, by the task of `closing`, or at the end of `detached` */
   close: Effect.Effect<void> = Effect.void
-  /** replaced from here on when nobody needs it, and never lent from `hardAt` on */
+  /** replaced from here on when nobody needs it, and never lent from `hardAt` on; `expiry` is why */
   softAt = Infinity
   hardAt = Infinity
+  expiry: RetireReason = "maxLifetime"
   /** when it last came back from a holder; a validation leaves it alone, so that it does not look used */
   idleSince = 0
   /** when it was last known to work: opened, returned or validated */
@@ -67,13 +69,22 @@ export class Entry<C> {
   hold: Hold<C> | undefined = undefined
   /** how often it was lent */
   uses = 0
-  /** false for an attempt to connect that failed, or goes on */
-  opened = false
+  /** not set for an attempt to connect that failed, or goes on */
+  openedAt: number | undefined = undefined
+  /** why it is not lent again, once that is decided */
+  reason: RetireReason | undefined = undefined
   /** true from its first healthy return on */
   proven = false
   /** neighbours in the idle store, which alone may touch them */
   older: Entry<C> | undefined = undefined
   newer: Entry<C> | undefined = undefined
+
+  /** expires from now on, unless it has already */
+  wears(reason: RetireReason): void {
+    if (this.softAt === -Infinity) return
+    this.softAt = -Infinity
+    this.expiry = reason
+  }
 
   /** `id`: which attempt to connect this is, the first being 1; `startedAt`: when it began */
   constructor(readonly id: number, readonly startedAt: number) {}

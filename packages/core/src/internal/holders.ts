@@ -60,8 +60,11 @@ export const reportLeaks = <C>(engine: Engine<C>, now: number): number => {
     if (now < due) next = Math.min(next, due)
     else {
       hold.reported = true
+      engine.counters.overdue++
+      const holder = holderOf(hold, now)
+      if (engine.hub.heard) engine.hub.tell({ _tag: "LeaseOverdue", holder })
       engine.spawn(Effect.logWarning(
-        `Pool "${name}" may have a leak: a connection is held by ${PoolHolder.describe(holderOf(hold, now))}`
+        `Pool "${name}" may have a leak: a connection is held by ${PoolHolder.describe(holder)}`
       ))
     }
   }

@@ -4,6 +4,8 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { PoolConfig } from "../PoolConfig.js"
+import type { Reset } from "../PoolReset.js"
 import type { Fault } from "./admission.js"
 
 /** @internal */
@@ -16,7 +18,8 @@ export interface Hooks<C> {
   readonly validate: ((connection: C) => Effect.Effect<unknown, unknown>) | undefined
   readonly condition: ((connection: C) => Condition) | undefined
   readonly cancel: ((connection: C) => Effect.Effect<unknown, unknown>) | undefined
-  readonly reset: ((connection: C) => Effect.Effect<unknown, unknown>) | undefined
+  readonly reset: Reset<C>
+  readonly worn: ((connection: C) => boolean) | undefined
   readonly onLost: ((connection: C, lost: (cause: unknown) => void) => void) | undefined
   readonly destroy: ((connection: C) => void) | undefined
 }
@@ -34,3 +37,21 @@ export const conditionOf = <C>({ condition }: Hooks<C>, connection: C): Conditio
     return "broken"
   }
 }
+
+/**
+ * Whether a driver wants a connection replaced. What a hook that throws says is that it does.
+ *
+ * @internal
+ */
+export const isWorn = <C>({ worn }: Hooks<C>, connection: C): boolean => {
+  if (worn === undefined) return false
+  try {
+    return worn(connection)
+  } catch {
+    return true
+  }
+}
+
+/** @internal */
+export const validatesOn = <C>(config: PoolConfig, hooks: Hooks<C>, moment: "acquire" | "return"): boolean =>
+  hooks.validate !== undefined && config.validateOn.includes(moment)

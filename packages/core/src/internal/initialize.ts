@@ -42,7 +42,9 @@ const check = <C>(engine: Engine<C>, count: number) => {
                 pool: name,
                 cause: new ConnectTimeout({ afterMillis: initializeTimeout }),
                 attempts: 1,
-                fatal: false
+                fatal: false,
+                ageMillis: 0,
+                retryInMillis: undefined
               })
           ),
         PoolClosed: Effect.die,

@@ -49,7 +49,7 @@ const wait = <C>(
           return Effect.failCause(cause)
         },
         onSuccess: (entry) => {
-          engine.taken(entry)
+          engine.taken(entry, waiter!.since)
           return Effect.succeed(entry)
         }
       }

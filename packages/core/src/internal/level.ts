@@ -14,6 +14,7 @@ import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { holders } from "./holders.js"
 import type { Hold } from "./lineage.js"
+import { refused } from "./refusal.js"
 
 /**
  * A caller that waits for its turn. Like a `Waiter`, it owns the turn from the moment it is granted, and gives it back
@@ -106,7 +107,8 @@ export class Level<C> {
 
   /** The connection is taken away from everybody inside: nobody has to wait for it any more. */
   lose(): void {
-    for (const turn of this.waiting) turn.resume(Effect.fail(this.whyLost))
+    const now = this.engine.now()
+    for (const turn of this.waiting) this.refuse(turn, this.whyLost, now)
     this.waiting.clear()
     this.watch()
     this.inside?.lose()
@@ -115,6 +117,10 @@ export class Level<C> {
   get whyLost(): AcquireError {
     const pool = this.engine.config.name
     return this.engine.closing ? new PoolClosed({ pool }) : new SessionLost({ pool })
+  }
+
+  private refuse(turn: Turn, error: AcquireError, now: number): void {
+    turn.resume(Effect.fail(refused(this.engine, error, now - turn.since)))
   }
 
   private grant(turn: Turn): void {
@@ -147,8 +153,7 @@ export class Level<C> {
     for (const turn of this.waiting) {
       if (turn.deadline > now) continue
       this.waiting.delete(turn)
-      this.engine.counters.timeouts++
-      turn.resume(Effect.fail(this.timeoutError(turn, now)))
+      this.refuse(turn, this.timeoutError(turn, now), now)
     }
     this.watch()
   }

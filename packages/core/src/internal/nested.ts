@@ -24,8 +24,10 @@ export const check = <C>(engine: Engine<C>, now: number): NestedAcquire | undefi
   if (nestedAcquire === "allow") return undefined
   const hold = Lineage.innermost(engine, isLent)
   if (hold === undefined) return undefined
-  const error = new NestedAcquire({ pool: name, holder: holderOf(hold, now) })
+  const holder = holderOf(hold, now)
+  const error = new NestedAcquire({ pool: name, holder })
   if (nestedAcquire === "fail") return error
+  if (engine.hub.heard) engine.hub.tell({ _tag: "NestedWait", holder })
   const span = spanName(hold) ?? ""
   if (!engine.nestedWarnings.has(span) && engine.nestedWarnings.size < mostWarnings) {
     engine.nestedWarnings.add(span)

@@ -8,6 +8,7 @@ import { snapshot } from "./counters.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { State } from "./entry.js"
+import * as Refusal from "./refusal.js"
 import * as Tasks from "./tasks.js"
 import type { Waiter } from "./waiterQueue.js"
 
@@ -20,10 +21,30 @@ export const record = <C>(engine: Engine<C>, entry: Entry<C>, since: number, fau
   const { admission, ledger } = engine
   if (engine.closing) return
   const now = engine.now()
-  if (admission.failed(entry.id, since, fault, cause, ledger.live)) {
+  if (watched(engine, now, () => admission.failed(entry.id, since, now, fault, cause, ledger.live))) {
     engine.spawn(Tasks.askRetry(engine, cause))
   }
   if (admission.lost(now, ledger.live)) tellAll(engine)
+}
+
+/**
+ * A connect worked, which may be the end of the trouble.
+ *
+ * @internal
+ */
+export const recover = <C>(engine: Engine<C>, entry: Entry<C>, now: number): void =>
+  watched(engine, now, () => engine.admission.connected(now, entry.id))
+
+/** takes a step, and tells those who listen if it has changed how bad things are */
+const watched = <C, A>({ admission, hub }: Engine<C>, now: number, step: () => A): A => {
+  const { trouble: before, troubled: was } = admission
+  const result = step()
+  const { trouble: after, troubled: is } = admission
+  if (hub.heard && was !== is) {
+    if (was !== undefined) hub.tell({ _tag: "TroubleEnded", trouble: was, lastedMillis: now - before!.since })
+    if (is !== undefined) hub.tell({ _tag: "TroubleBegan", trouble: is, cause: after!.cause })
+  }
+  return result
 }
 
 /**
@@ -77,8 +98,7 @@ const tellAll = <C>(engine: Engine<C>): void => {
 
 const tell = <C>(engine: Engine<C>, waiter: Waiter<C>): void => {
   engine.queue.remove(waiter)
-  engine.counters.failures++
-  waiter.fail(error(engine))
+  Refusal.turnAway(engine, waiter, error(engine))
 }
 
 /**
@@ -87,9 +107,18 @@ const tell = <C>(engine: Engine<C>, waiter: Waiter<C>): void => {
  * @internal
  */
 export const error = <C>(engine: Engine<C>): PoolError.ConnectFailed | PoolError.TooManyConnections => {
-  const { attempts, cause, fault } = engine.admission.trouble!
+  const now = engine.now()
+  const { next } = engine.admission
+  const { at, attempts, cause, fault } = engine.admission.trouble!
   const pool = engine.config.name
   return fault === "refused"
     ? new PoolError.TooManyConnections({ pool, reason: "ServerRefused", stats: snapshot(engine), cause })
-    : new PoolError.ConnectFailed({ pool, cause, attempts, fatal: fault === "fatal" })
+    : new PoolError.ConnectFailed({
+      pool,
+      cause,
+      attempts,
+      fatal: fault === "fatal",
+      ageMillis: now - at,
+      retryInMillis: next > now && next < Infinity ? next - now : undefined
+    })
 }

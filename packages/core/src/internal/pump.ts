@@ -6,6 +6,7 @@ import * as PoolError from "../PoolError.js"
 import type { Engine } from "./engine.js"
 import { State } from "./entry.js"
 import * as Outage from "./outage.js"
+import * as Refusal from "./refusal.js"
 
 /** @internal */
 export const turn = <C>(engine: Engine<C>, now: number): void => {
@@ -32,9 +33,9 @@ export const windDown = <C>(engine: Engine<C>): void => {
   const { queue } = engine
   for (let waiter = queue.head; waiter !== undefined; waiter = queue.head) {
     queue.remove(waiter)
-    waiter.fail(new PoolError.PoolClosed({ pool: engine.config.name }))
+    Refusal.turnAway(engine, waiter, new PoolError.PoolClosed({ pool: engine.config.name }))
   }
-  for (const entry of engine.idle) engine.discard(entry)
+  for (const entry of engine.idle) engine.discard(entry, "closing")
   engine.alarm.clear()
 }
 
@@ -48,7 +49,7 @@ const serve = <C>(engine: Engine<C>, now: number): void => {
       engine.lend(entry, now)
       queue.remove(waiter)
       waiter.accept(entry)
-    } else if (now >= entry.hardAt) engine.expire(entry)
+    } else if (now >= entry.hardAt) engine.discard(entry, entry.expiry)
     else if (ledger.count(State.reserved) < queue.size) engine.probe(entry)
     else return
   }
@@ -56,7 +57,9 @@ const serve = <C>(engine: Engine<C>, now: number): void => {
 
 /** closes what is idle beyond `maxIdle`, once everybody is served */
 const trim = <C>(engine: Engine<C>): void => {
-  while (engine.idle.size > engine.config.maxIdle && engine.queue.size === 0) engine.discard(engine.idle.oldest!)
+  while (engine.idle.size > engine.config.maxIdle && engine.queue.size === 0) {
+    engine.discard(engine.idle.oldest!, "maxIdle")
+  }
 }
 
 /** how many connects are wanted and possible, whether or not admission allows them yet */

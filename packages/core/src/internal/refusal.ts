@@ -12,6 +12,21 @@ import * as Outage from "./outage.js"
 import type { Waiter } from "./waiterQueue.js"
 
 /**
+ * A caller gets an error instead of a connection. Whoever does is counted here.
+ *
+ * @internal
+ */
+export const refused = <C, E extends PoolError.AcquireError>(engine: Engine<C>, error: E, waitedMillis: number): E => {
+  engine.counters.refused[error._tag]++
+  if (engine.hub.heard) engine.hub.tell({ _tag: "AcquireRefused", error, waitedMillis })
+  return error
+}
+
+/** @internal */
+export const turnAway = <C>(engine: Engine<C>, waiter: Waiter<C>, error: PoolError.AcquireError): void =>
+  waiter.fail(refused(engine, error, engine.now() - waiter.since))
+
+/**
  * Why a caller that comes now may not even wait, if so.
  *
  * @internal
@@ -21,24 +36,21 @@ export const refuse = <C>(
   now: number,
   whenExhausted: AcquireOptions["whenExhausted"]
 ): PoolError.AcquireError | undefined => {
-  const { admission, config, counters, idle, ledger, queue } = engine
+  const { admission, config, idle, ledger, queue } = engine
   if (engine.closing) return new PoolError.PoolClosed({ pool: config.name })
   if (engine.suspended && (whenExhausted ?? config.whenExhausted) === "fail") {
-    counters.rejections++
     return new PoolError.PoolSuspended({ pool: config.name })
   }
   // an idle connection may be good, whatever became of the attempts to open others
   const useless = idle.size === 0 && ledger.count(State.reserved) === 0
   if (useless && admission.hopeless(now, ledger.live, ledger.count(State.connecting))) {
     admission.turnAway()
-    counters.failures++
     return Outage.error(engine)
   }
   const maxWaiting = (whenExhausted ?? config.whenExhausted) === "fail" ? 0 : config.maxWaiting
   const free = capacity(engine, now) - ledger.busy - queue.size
   if (free > 0) return undefined
   if (free + maxWaiting > 0) return Nested.check(engine, now)
-  counters.rejections++
   return new PoolError.TooManyConnections({
     pool: config.name,
     reason: maxWaiting === 0 ? "Exhausted" : "WaitersFull",

@@ -19,7 +19,7 @@ export class Replacement<C> {
     if (this.owed > 0 || this.opening !== undefined) return
     if (this.target !== undefined) {
       // its successor has been open for a while, but until now it was in use
-      if (this.target.state === State.idle) engine.expire(this.target)
+      if (this.target.state === State.idle) engine.discard(this.target, this.target.expiry)
       return
     }
     for (const entry of engine.idle) {
@@ -27,7 +27,7 @@ export class Replacement<C> {
       this.owed = 1
       // one that is being closed will have left its slot by then
       if (engine.ledger.live < engine.config.maxConnections) this.target = entry
-      else engine.expire(entry)
+      else engine.discard(entry, entry.expiry)
       return
     }
   }
@@ -41,7 +41,7 @@ export class Replacement<C> {
   opened(engine: Engine<C>, entry: Entry<C>): void {
     if (this.opening !== entry) return
     this.opening = undefined
-    if (this.target?.state === State.idle) engine.expire(this.target)
+    if (this.target?.state === State.idle) engine.discard(this.target, this.target.expiry)
   }
 
   failed(entry: Entry<C>): void {

@@ -16,6 +16,7 @@ import type { Restore } from "./lease.js"
 import { Level, Turn } from "./level.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
+import { refused } from "./refusal.js"
 
 const hasLevel = (hold: Hold<any>): boolean => hold.level !== undefined
 
@@ -60,7 +61,7 @@ export const enter = <C>(
     const { engine, entry, session } = level
     if (entry.state !== State.leased) {
       level.leave()
-      return Effect.fail(level.whyLost)
+      return Effect.fail(refused(engine, level.whyLost, 0))
     }
     const turn = new Level(engine, entry, session, () => {
       session.leases.delete(hold)
@@ -83,9 +84,9 @@ const wait = <C>(
     const { engine } = level
     // not the pool's own option: that one is about the pool's connections, and there is no lack of those
     if ((options.whenExhausted ?? region.whenExhausted) === "fail") {
-      engine.counters.rejections++
+      const { config: { name: pool } } = engine
       return Effect.fail(
-        new TooManyConnections({ pool: engine.config.name, reason: "Exhausted", stats: snapshot(engine) })
+        refused(engine, new TooManyConnections({ pool, reason: "Exhausted", stats: snapshot(engine) }), 0)
       )
     }
     const timeout = options.timeout ?? region.timeout

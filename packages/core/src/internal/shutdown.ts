@@ -17,7 +17,7 @@ const settled = <C>(engine: Engine<C>): Effect.Effect<void> =>
 const takeAll = <C>(engine: Engine<C>): void => {
   for (const entry of engine.entries) {
     entry.hold?.level?.lose()
-    if (entry.state === State.leased) engine.retire(entry)
+    if (entry.state === State.leased) engine.retire(entry, "closing")
     else if (entry.state === State.detached) engine.finish(entry)
   }
   interruptTasks(engine, State.cancelling, State.resetting)
@@ -32,6 +32,7 @@ const interruptTasks = <C>(engine: Engine<C>, ...states: ReadonlyArray<State>): 
 /** @internal */
 export const shutdown = <C>(engine: Engine<C>): Effect.Effect<void> =>
   Effect.suspend(() => {
+    if (engine.hub.heard && !engine.closing) engine.hub.tell({ _tag: "Closing" })
     engine.closing = true
     interruptTasks(engine, State.connecting, State.reserved)
     engine.pump(engine.now())
@@ -41,5 +42,6 @@ export const shutdown = <C>(engine: Engine<C>): Effect.Effect<void> =>
       return settled(engine)
     })
     // in a fiber of its own: the one that closes the scope may be interrupted, or uninterruptible
-    return Fiber.join(Runtime.runFork(engine.runtime)(Effect.interruptible(Effect.zipRight(graceful, forced))))
+    const end = Effect.zipRight(Effect.zipRight(graceful, forced), Effect.sync(() => engine.hub.end()))
+    return Fiber.join(Runtime.runFork(engine.runtime)(Effect.interruptible(end)))
   })

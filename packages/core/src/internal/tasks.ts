@@ -18,7 +18,8 @@ import type { Fault } from "./admission.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { State } from "./entry.js"
-import { conditionOf } from "./hooks.js"
+import { conditionOf, validatesOn } from "./hooks.js"
+import * as Loss from "./loss.js"
 import * as Outage from "./outage.js"
 
 /** how long a schedule may take to answer */
@@ -75,7 +76,7 @@ export const connect = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<vo
     const watched = yield* Effect.exit(Effect.sync(() =>
       hooks.onLost?.(connection, (cause) => {
         if (entry.state === State.connecting) death = Option.some(cause)
-        else engine.lost(entry, cause)
+        else Loss.reported(engine, entry, cause)
       })
     ))
     if (Exit.isFailure(watched)) {
@@ -145,11 +146,20 @@ export const restore = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<vo
     let fit = true
     if (entry.state === State.cancelling) {
       fit = yield* run(hooks.cancel)
-      if (fit && conditionOf(hooks, entry.connection) === "dirty") engine.resetting(entry)
+      if (fit && engine.restores(conditionOf(hooks, entry.connection))) engine.resetting(entry)
     }
-    if (entry.state === State.resetting) fit = yield* run(hooks.reset)
-    if (fit && conditionOf(hooks, entry.connection) === "clean") engine.restored(entry)
-    else engine.unfit(entry)
+    if (entry.state === State.resetting) {
+      const dirty = conditionOf(hooks, entry.connection) !== "clean"
+      if (dirty || hooks.reset.onClean !== undefined) {
+        fit = yield* run(dirty ? hooks.reset.onDirty : hooks.reset.onClean)
+      }
+    }
+    if (!fit || conditionOf(hooks, entry.connection) !== "clean") return engine.unfit(entry, "unrestored")
+    if (validatesOn(engine.config, hooks, "return")) {
+      const valid = yield* attempt(() => hooks.validate!(entry.connection), engine.config.validateTimeout)
+      if (!succeeded(valid)) return engine.unfit(entry, "stale")
+    }
+    engine.restored(entry)
   })
 
 /** @internal */

@@ -36,8 +36,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 2,
     name: "given back by the hand-off, and kept",
     file: "lease.ts",
-    find: "          engine.taken(entry)\n",
-    replace: "          engine.taken(entry)\n          if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
+    find: "          engine.taken(entry, waiter!.since)\n",
+    replace:
+      "          engine.taken(entry, waiter!.since)\n          if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
   },
   {
     rule: 3,
@@ -92,7 +93,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a connection that comes too late for its caller is closed",
     file: "engine.ts",
     find: "    this.counters.opened++\n",
-    replace: "    this.counters.opened++\n    if (this.queue.size === 0) return this.retire(entry)\n"
+    replace: "    this.counters.opened++\n    if (this.queue.size === 0) return this.retire(entry, 'closing')\n"
   },
   {
     rule: 6,
@@ -120,8 +121,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 8,
     name: "lent with a statement still running",
     file: "engine.ts",
-    find: "if (condition === \"clean\") this.returned(entry)",
-    replace: "if (condition === \"clean\" || condition === \"busy\") this.returned(entry)"
+    find: "else if (this.restores(condition)) this.restore",
+    replace: "else if (condition === 'dirty') this.restore"
   },
   {
     rule: 8,
@@ -142,8 +143,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a pool that was made smaller keeps what comes back",
     file: "engine.ts",
     find:
-      "    entry.proven = true\n    entry.idleSince = now\n    entry.provedAt = now\n    if (this.surplus > 0) this.retire(entry)\n    else this.keep(entry, now)\n",
-    replace: "    entry.proven = true\n    entry.idleSince = now\n    entry.provedAt = now\n    this.keep(entry, now)\n"
+      "    if (this.surplus > 0) this.retire(entry, \"resized\")\n    else this.keep(entry, now)\n    if (this.queue",
+    replace: "    this.keep(entry, now)\n    if (this.queue"
   },
   {
     rule: 8,

@@ -127,7 +127,8 @@ export class Network {
       }),
     condition: (socket: Socket): Pool.Condition => socket.alive ? socket.condition : "broken",
     cancel: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "dirty"),
-    reset: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "clean"),
+    reset: { onDirty: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "clean") },
+    worn: undefined,
     onLost: (socket: Socket, lost: (cause: unknown) => void): void => {
       socket.lost = lost
     },

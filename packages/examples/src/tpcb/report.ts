@@ -40,7 +40,7 @@ export const make = (
   historyRows: books.historyRows,
   opened: stats.opened,
   reused: stats.reused,
-  lost: stats.lost,
+  lost: stats.retired.lost,
   leaked,
   hits: ledger.hits,
   errors: ledger.errors,
