@@ -106,6 +106,7 @@ if (!await install()) {
 tally.passed++
 await step("type check", [binary("typescript", "tsc"), "-b"])
 await step("lint", [binary("eslint", "eslint"), "."])
+await step("exports", [Path.join(root, "scripts", "check-exports.mjs")])
 await step("snippets", [Path.join(root, "scripts", "check-snippets.mjs")])
 await tests(process.argv.slice(2))
 finish()

@@ -9,6 +9,16 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 
 /**
+ * How long one caller waits for a connection, and whether it does.
+ *
+ * @example
+ * ```ts
+ * import type * as AcquireOptions from "@dbpool/core/AcquireOptions"
+ *
+ * const hurried: AcquireOptions.AcquireOptions = { timeout: "100 millis" }
+ * const impatient: AcquireOptions.AcquireOptions = { whenExhausted: "fail" }
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -22,6 +32,14 @@ export interface AcquireOptions {
 /**
  * The options that hold for a region. They reach every pool used inside it, and the statements of a `SqlClient` too;
  * options given to a call itself come first. They are only looked at when a caller has to wait.
+ *
+ * @example
+ * ```ts
+ * import * as AcquireOptions from "@dbpool/core/AcquireOptions"
+ * import * as Effect from "effect/Effect"
+ *
+ * const timeoutHere = Effect.map(AcquireOptions.Region, ({ timeout }) => timeout)
+ * ```
  *
  * @since 0.1.0
  * @category references

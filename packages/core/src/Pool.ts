@@ -28,12 +28,33 @@ import * as PoolReset from "./PoolReset.js"
 import type { PoolStats } from "./PoolStats.js"
 
 /**
+ * What a pool is recognised by.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as Predicate from "effect/Predicate"
+ *
+ * const isPool = (u: unknown): boolean => Predicate.hasProperty(u, Pool.TypeId)
+ * ```
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/core/Pool"
 
 /**
+ * The type of what a pool is recognised by.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ *
+ * interface Ours {
+ *   readonly id: Pool.TypeId
+ * }
+ * ```
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -41,6 +62,19 @@ export type TypeId = "~@dbpool/core/Pool"
 
 /**
  * A connection on loan. The scope it was acquired in gives it back.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const first = <C>(pool: Pool.Pool<C>, isGood: (connection: C) => boolean) =>
+ *   Effect.gen(function*() {
+ *     const lease = yield* pool.acquire
+ *     if (!isGood(lease.connection)) yield* lease.invalidate
+ *     return lease.connection
+ *   }).pipe(Effect.scoped)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -55,6 +89,21 @@ export interface Lease<out C> {
 }
 
 /**
+ * Lends connections, first come, first served, and never more than there may be. Everything on it can be used by any
+ * number of fibers at once; a function over pools of any connection takes a `Pool<C>`.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * interface Connection {
+ *   readonly run: (command: string) => Effect.Effect<string>
+ * }
+ *
+ * const greet = (pool: Pool.Pool<Connection>) => pool.use((connection) => connection.run("hello"))
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -173,6 +222,14 @@ export interface Pool<out C> {
 /**
  * How many connections a pool may have. What is not set stays as it is.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ *
+ * const night: Pool.Size = { maxConnections: 2, minConnections: 0 }
+ * const resized = <C>(pool: Pool.Pool<C>) => pool.resize(night)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -183,6 +240,14 @@ export interface Size {
 
 /**
  * How connections are drained.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ *
+ * // a new password: replace everything within a minute, and lend nothing older after it
+ * const drained = <C>(pool: Pool.Pool<C>) => pool.drain({ over: "1 minute", hard: true })
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -198,6 +263,19 @@ export interface Drain {
  * What a returned connection is like: `clean` can be lent again as it is, `dirty` needs `reset`, `busy` has a statement
  * running and needs `cancel`, and `broken` is closed.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ *
+ * interface Session {
+ *   readonly closed: boolean
+ *   readonly inTransaction: boolean
+ * }
+ *
+ * const condition = (session: Session): Pool.Condition =>
+ *   session.closed ? "broken" : session.inTransaction ? "dirty" : "clean"
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -207,6 +285,22 @@ export type Condition = "clean" | "dirty" | "busy" | "broken"
  * How a failed connect is to be taken: `transient` is retried, `fatal` (a wrong password) is told to callers at once,
  * and `refused` means that the server has too many connections already.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ *
+ * const fault = (error: { readonly code: string }): Pool.Fault => {
+ *   switch (error.code) {
+ *     case "28P01":
+ *       return "fatal" // wrong password
+ *     case "53300":
+ *       return "refused" // too many connections
+ *     default:
+ *       return "transient"
+ *   }
+ * }
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -215,6 +309,24 @@ export type Fault = "transient" | "fatal" | "refused"
 /**
  * How to make a pool of something: the options of every pool, and what the pool has to know about its connections.
  * Only `connect` is required. No hook runs in a caller's fiber but `condition` and `worn`, which must be quick.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ * import type * as Scope from "effect/Scope"
+ *
+ * interface Ftp {
+ *   readonly noop: Effect.Effect<void, Error>
+ * }
+ *
+ * const options = (connect: Effect.Effect<Ftp, Error, Scope.Scope>): Pool.Options<Ftp, Error, Scope.Scope> => ({
+ *   name: "ftp",
+ *   maxConnections: 3,
+ *   connect,
+ *   validate: (ftp) => ftp.noop
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -339,6 +451,20 @@ const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
 
 /**
  * The class a `Tag` makes: a service that is a pool, with the layer that provides it.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * interface FtpConnection {
+ *   readonly list: Effect.Effect<ReadonlyArray<string>>
+ * }
+ *
+ * class Ftp extends Pool.Tag("app/Ftp")<Ftp, FtpConnection>() {}
+ *
+ * const mine: Pool.PoolClass<Ftp, "app/Ftp", FtpConnection> = Ftp
+ * ```
  *
  * @since 0.1.0
  * @category models

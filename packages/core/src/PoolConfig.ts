@@ -136,6 +136,14 @@ export interface PoolOptions {
 /**
  * The options after checking, with every default filled in; durations in milliseconds.
  *
+ * @example
+ * ```ts
+ * import * as PoolConfig from "@dbpool/core/PoolConfig"
+ * import * as Effect from "effect/Effect"
+ *
+ * const millis = Effect.map(PoolConfig.resolve({ idleTimeout: "1 minute" }), ({ idleTimeout }) => idleTimeout)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

@@ -13,12 +13,33 @@ import type { PoolStats } from "./PoolStats.js"
 import { summary } from "./PoolStats.js"
 
 /**
+ * What the errors of a pool are recognised by.
+ *
+ * @example
+ * ```ts
+ * import * as PoolError from "@dbpool/core/PoolError"
+ * import * as Predicate from "effect/Predicate"
+ *
+ * const isPools = (u: unknown): boolean => Predicate.hasProperty(u, PoolError.TypeId)
+ * ```
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/core/PoolError"
 
 /**
+ * The type of what the errors of a pool are recognised by.
+ *
+ * @example
+ * ```ts
+ * import type * as PoolError from "@dbpool/core/PoolError"
+ *
+ * interface Ours {
+ *   readonly id: PoolError.TypeId
+ * }
+ * ```
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -26,6 +47,16 @@ export type TypeId = "~@dbpool/core/PoolError"
 
 /**
  * Everything that waiting for a connection may fail with.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import type * as PoolError from "@dbpool/core/PoolError"
+ * import * as Effect from "effect/Effect"
+ *
+ * const orElse = <C, A>(pool: Pool.Pool<C>, fallback: (error: PoolError.AcquireError) => A) =>
+ *   pool.use((connection) => Effect.succeed(connection)).pipe(Effect.catchAll((error) => Effect.succeed(fallback(error))))
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -40,6 +71,15 @@ export type AcquireError =
   | PoolClosed
 
 /**
+ * Everything that a pool may fail with, from being made to its last lease.
+ *
+ * @example
+ * ```ts
+ * import type * as PoolError from "@dbpool/core/PoolError"
+ *
+ * const status = (error: PoolError.PoolError): number => error.isRetryable ? 503 : 500
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -74,6 +114,15 @@ const describeCause = (cause: unknown): string => {
  * - `Exhausted`: every connection is taken, and the caller asked not to wait (`whenExhausted: "fail"`, `tryAcquire`)
  * - `WaitersFull`: `maxWaiting` callers are waiting already
  * - `ServerRefused`: the server accepts no more connections, and the pool has none
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = <C, A>(pool: Pool.Pool<C>, work: (connection: C) => Effect.Effect<A>) =>
+ *   pool.use(work).pipe(Effect.catchTag("TooManyConnections", (error) => Effect.fail(`busy (${error.reason}), come back later`)))
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -120,6 +169,15 @@ export class TooManyConnections extends Data.TaggedError("TooManyConnections")<{
  * server, or `validating` an idle connection. `holders` are those who held the connections, longest first;
  * `lastConnectError` is there while the pool cannot connect.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = <C, A>(pool: Pool.Pool<C>, work: (connection: C) => Effect.Effect<A>) =>
+ *   pool.use(work).pipe(Effect.catchTag("AcquireTimeout", (error) => Effect.fail(`gave up ${error.phase} after ${error.waitedMillis} ms`)))
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -164,6 +222,15 @@ export class AcquireTimeout extends Data.TaggedError("AcquireTimeout")<{
  * `fatal` means that trying again soon is pointless (a wrong password, an unknown database), and makes `isRetryable`
  * false. `cause` is the driver's own error, `attempts` how many failed in a row, `ageMillis` how long ago the last one
  * did; the next one comes in `retryInMillis`, or is under way or waits for a caller when that is `undefined`.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = <C, A>(pool: Pool.Pool<C>, work: (connection: C) => Effect.Effect<A>) =>
+ *   pool.use(work).pipe(Effect.catchTag("ConnectFailed", (error) => Effect.fail(`the server is away, try again in ${error.retryInMillis ?? 0} ms`)))
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -210,6 +277,15 @@ export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
  *
  * `holder` is the lease it holds.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = <C, A>(pool: Pool.Pool<C>, work: (connection: C) => Effect.Effect<A>) =>
+ *   pool.use(work).pipe(Effect.catchTag("NestedAcquire", (error) => Effect.dieMessage(`a bug: held since ${error.holder.span}`)))
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -245,6 +321,16 @@ export class NestedAcquire extends Data.TaggedError("NestedAcquire")<{
  * The connection of a session has died or was invalidated, and what it kept (locks, temporary tables, settings) with
  * it. Nothing was run. The session cannot go on; a new one can be opened.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * // the whole session, from its first step
+ * const program = <C, A>(pool: Pool.Pool<C>, work: (connection: C) => Effect.Effect<A>) =>
+ *   pool.session(pool.use(work)).pipe(Effect.retry({ times: 1, while: (error) => error._tag === "SessionLost" }))
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -273,6 +359,15 @@ export class SessionLost extends Data.TaggedError("SessionLost")<{ readonly pool
 
 /**
  * The pool is suspended, and the caller would not wait for it to be resumed.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = <C, A>(pool: Pool.Pool<C>, work: (connection: C) => Effect.Effect<A>) =>
+ *   pool.use(work).pipe(Effect.catchTag("PoolSuspended", (error) => Effect.fail(`${error.pool} is down for maintenance`)))
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -303,6 +398,15 @@ export class PoolSuspended extends Data.TaggedError("PoolSuspended")<{ readonly 
 /**
  * The pool's scope is closed or closing.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = <C, A>(pool: Pool.Pool<C>, work: (connection: C) => Effect.Effect<A>) =>
+ *   pool.use(work).pipe(Effect.catchTag("PoolClosed", (error) => Effect.zipRight(Effect.logDebug(error), Effect.interrupt)))
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -331,6 +435,16 @@ export class PoolClosed extends Data.TaggedError("PoolClosed")<{ readonly pool: 
 
 /**
  * An option of the pool is wrong, or does not go with another. Nothing was opened.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const pool = Pool.make({ connect: Effect.succeed("a connection"), maxConnections: 0 }).pipe(
+ *   Effect.catchTag("InvalidPoolConfig", ({ option, requirement }) => Effect.dieMessage(`${option} ${requirement}`))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -364,6 +478,18 @@ export class InvalidPoolConfig extends Data.TaggedError("InvalidPoolConfig")<{
 
 /**
  * One attempt to connect took longer than `connectTimeout`. It reaches callers as the cause of `ConnectFailed`.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as PoolError from "@dbpool/core/PoolError"
+ * import * as Effect from "effect/Effect"
+ *
+ * const isSlow = <C>(pool: Pool.Pool<C>) =>
+ *   pool.use(() => Effect.succeed(false)).pipe(
+ *     Effect.catchTag("ConnectFailed", ({ cause }) => Effect.succeed(cause instanceof PoolError.ConnectTimeout))
+ *   )
+ * ```
  *
  * @since 0.1.0
  * @category errors

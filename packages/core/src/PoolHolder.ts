@@ -9,6 +9,16 @@ import * as Format from "./internal/format.js"
 /**
  * One lease that is going on. A session is one lease, whoever uses it inside.
  *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import type * as PoolHolder from "@dbpool/core/PoolHolder"
+ * import * as Effect from "effect/Effect"
+ *
+ * const longest = <C>(pool: Pool.Pool<C>): Effect.Effect<PoolHolder.Holder | undefined> =>
+ *   Effect.map(pool.holders, (holders) => holders[0])
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

@@ -27,6 +27,8 @@ import { refineErrors } from "./SqlPoolError.js"
 import type * as Transaction from "./Transaction.js"
 
 /**
+ * A pool of SQL connections: everything a `Pool` can do, transactions, and a `SqlClient`.
+ *
  * @since 0.1.0
  * @category models
  */

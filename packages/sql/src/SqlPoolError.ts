@@ -13,12 +13,16 @@ import * as Stream from "effect/Stream"
 import type { StatementError } from "./StatementError.js"
 
 /**
+ * What the errors of the SQL layer are recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/sql/SqlPoolError"
 
 /**
+ * The type of what the errors of the SQL layer are recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */

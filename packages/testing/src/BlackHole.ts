@@ -10,18 +10,24 @@ import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 
 /**
+ * What a black hole is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/testing/BlackHole"
 
 /**
+ * The type of what a black hole is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export type TypeId = "~@dbpool/testing/BlackHole"
 
 /**
+ * A server that takes every connection and never says a word.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -36,6 +42,8 @@ export interface BlackHole {
 }
 
 /**
+ * The service of a program's black hole.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -83,6 +91,8 @@ export const make: Effect.Effect<BlackHole, never, Scope.Scope> = Effect.gen(fun
 })
 
 /**
+ * A black hole as a scoped layer.
+ *
  * @since 0.1.0
  * @category layers
  */

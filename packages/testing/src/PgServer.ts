@@ -16,12 +16,16 @@ import type * as Scope from "effect/Scope"
 import * as internal from "./internal/pgServer.js"
 
 /**
+ * What a server is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/testing/PgServer"
 
 /**
+ * The type of what a server is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -52,6 +56,8 @@ export interface PgServer {
 }
 
 /**
+ * How the server is started.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -79,6 +85,8 @@ export class PgServerError extends Data.TaggedError("PgServerError")<{
 }> {}
 
 /**
+ * The service of a program's server.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -152,12 +160,16 @@ export const makeTest = (options?: Options): Effect.Effect<PgServer, PgServerErr
   )
 
 /**
+ * A server as a scoped layer.
+ *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options?: Options): Layer.Layer<PgServer, PgServerError> => Layer.scoped(PgServer, make(options))
 
 /**
+ * The server that tests use, as a scoped layer; see `makeTest`.
+ *
  * @since 0.1.0
  * @category layers
  */
