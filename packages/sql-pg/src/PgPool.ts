@@ -215,13 +215,15 @@ const makeDriver = (target: internalConfig.Target, options: PgPoolOptions): Driv
     ["server.address", target.host],
     ["server.port", target.port]
   ],
-  begin
+  begin,
+  transactionOptions: ["isolation", "accessMode", "deferrable"]
 })
 
-const begin = ({ accessMode, isolation }: Transaction.TransactionOptions): string =>
+const begin = ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): string =>
   [
     "BEGIN",
     isolation === undefined ? "" : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
-    accessMode?.toUpperCase() ?? ""
+    accessMode?.toUpperCase() ?? "",
+    deferrable === undefined ? "" : deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"
   ]
     .filter((word) => word !== "").join(" ")

@@ -95,12 +95,18 @@ describe("a statement", () => {
       assert.strictEqual((yield* pool.stats).opened, 1)
     }))
 
-  it.scopedLive("runs in the transaction's access mode and isolation level", () =>
+  it.scopedLive("runs in the transaction's isolation level and access mode, deferrable if asked for", () =>
     Effect.gen(function*() {
       const { pool, sql } = yield* makePool()
       const [row] = yield* sql`
         select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as readonly`
         .pipe(pool.transaction({ isolation: "repeatable read", accessMode: "read only" }))
       assert.deepStrictEqual(row, { level: "repeatable read", readonly: "on" } as never)
+      const deferrable = sql`show transaction_deferrable`
+      const serializable = { isolation: "serializable", accessMode: "read only" } as const
+      for (const [asked, shown] of [[true, "on"], [false, "off"]] as const) {
+        const rows = yield* deferrable.pipe(pool.transaction({ ...serializable, deferrable: asked }))
+        assert.deepStrictEqual(rows, [{ transaction_deferrable: shown }] as never)
+      }
     }))
 })

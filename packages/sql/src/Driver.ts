@@ -34,12 +34,16 @@ export type Objection = () => unknown
  * @category models
  */
 export interface DriverConnection {
-  /** Runs one statement; rows are objects (`object`), arrays (`array`), or the driver's own result (`raw`). */
+  /**
+   * Runs one statement; rows are objects (`object`), arrays (`array`), or the driver's own result (`raw`). One that is
+   * `unprepared` leaves nothing behind on the connection, such as a named statement or an entry in a cache.
+   */
   readonly execute: (
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: "object" | "array" | "raw",
-    objection?: Objection
+    objection?: Objection,
+    unprepared?: boolean
   ) => Effect.Effect<any, unknown>
   /** Rows as they come, with back-pressure; the statement ends with the stream. */
   readonly stream: (
@@ -49,8 +53,13 @@ export interface DriverConnection {
   ) => Stream.Stream<any, unknown>
   /** Ends the transaction; `rolledBack` when the server answered the COMMIT so. */
   readonly commit: Effect.Effect<"committed" | "rolledBack", unknown>
-  /** Restores a session whose holder has gone: rolls back what is open. */
-  readonly reset: Effect.Effect<void, unknown>
+  /** Undoes what is open, even if nothing seems to be: afterwards the connection is `clean`. */
+  readonly rollback: Effect.Effect<void, unknown>
+  /**
+   * Forgets everything a holder may have left in the session: settings, temporary tables, locks, LISTEN, prepared
+   * statements. Only called when no transaction is open.
+   */
+  readonly resetSession: Effect.Effect<void, unknown>
   /** Begins to end the running statement on the server, without waiting. Does nothing when none is, nor to a COMMIT. */
   readonly abandon: () => void
   /** `abandon`, and waits until neither the statement nor the cancel can touch a later one. */
@@ -105,4 +114,6 @@ export interface Driver<C extends DriverConnection = DriverConnection, R = never
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   /** The statement that begins a transaction. */
   readonly begin: (options: TransactionOptions) => string
+  /** What `begin` can say; other options are refused with `InvalidTransaction`. */
+  readonly transactionOptions: ReadonlyArray<keyof TransactionOptions>
 }

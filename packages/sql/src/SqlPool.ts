@@ -136,7 +136,7 @@ export const make = <C extends DriverConnection, R>(
       validate: (member) => member.connection.validate,
       condition: (member) => member.connection.condition(),
       cancel: (member) => member.connection.cancel,
-      reset: (member) => member.connection.reset,
+      reset: (member) => member.connection.rollback,
       onLost: (member, lost) => member.connection.onLost(lost),
       destroy: (member) => member.connection.destroy()
     })

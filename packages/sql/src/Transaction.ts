@@ -17,6 +17,11 @@ export interface TransactionOptions {
   readonly isolation?: "read uncommitted" | "read committed" | "repeatable read" | "serializable" | undefined
   /** Default: the server's own. */
   readonly accessMode?: "read write" | "read only" | undefined
+  /**
+   * Waits at its BEGIN until it can neither fail nor make others fail because of a conflict. Only for transactions that
+   * are serializable and read only, where the server has it (PostgreSQL). Default: `false`
+   */
+  readonly deferrable?: boolean | undefined
 }
 
 /**

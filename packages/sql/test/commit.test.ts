@@ -55,7 +55,7 @@ describe("a transaction", () => {
       assert.deepStrictEqual(server.sentOn(1), ["BEGIN serializable read only", "COMMIT"])
     }))
 
-  it.scoped("refuses options that are not among those it knows, before anything is sent", () =>
+  it.scoped("refuses options that are wrong or that the database has not, before anything is sent", () =>
     Effect.gen(function*() {
       const { pool, server } = yield* makeOne()
       const sneaky = "serializable; drop table users" as "serializable"
@@ -69,6 +69,11 @@ describe("a transaction", () => {
         const error = yield* failsWith(Effect.void.pipe(pool.transaction({ timeout })), "InvalidTransaction")
         assert.strictEqual(error.option, "timeout")
       }
+      const unknown = yield* failsWith(Effect.void.pipe(pool.transaction({ deferrable: true })), "InvalidTransaction")
+      assert.strictEqual(
+        unknown.message,
+        `Pool "test": transaction option deferrable is nothing that this database knows`
+      )
       assert.deepStrictEqual(server.log, [])
     }))
 

@@ -164,6 +164,20 @@ describe("a lease", () => {
     }))
 })
 
+describe("an unprepared statement", () => {
+  it.scoped("is told to the driver, wherever it runs: alone, in a transaction, on a reserved connection", () =>
+    Effect.gen(function*() {
+      const { server, sql } = yield* makeOne()
+      yield* sql`insert a`.unprepared
+      yield* sql.withTransaction(sql`insert b`.unprepared)
+      yield* Effect.scoped(
+        Effect.flatMap(sql.reserve, (connection) => connection.executeUnprepared("insert c", [], undefined))
+      )
+      yield* sql`insert d`
+      assert.deepStrictEqual(server.unprepared, ["insert a", "insert b", "insert c"])
+    }))
+})
+
 describe("a statement's error", () => {
   it.scoped("says what the server refused: reason, code, constraint", () =>
     Effect.gen(function*() {

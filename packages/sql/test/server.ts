@@ -48,6 +48,8 @@ export class FakeServer {
   readonly log: Array<string> = []
   /** which statements were cancelled */
   readonly cancels: Array<string> = []
+  /** which statements were to leave nothing behind */
+  readonly unprepared: Array<string> = []
   /** what is committed */
   data: Array<string> = []
   /** connects take for ever */
@@ -94,7 +96,8 @@ export class FakeServer {
     transformRows: undefined,
     spanAttributes: [["db.system.name", "fake"]],
     begin: ({ accessMode, isolation }) =>
-      ["BEGIN", isolation, accessMode].filter((word) => word !== undefined).join(" ")
+      ["BEGIN", isolation, accessMode].filter((word) => word !== undefined).join(" "),
+    transactionOptions: ["isolation", "accessMode"]
   }
 }
 
@@ -140,14 +143,16 @@ export class FakeConnection implements Driver.DriverConnection {
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: string,
-    objection?: Driver.Objection
+    objection?: Driver.Objection,
+    unprepared = false
   ): Effect.Effect<any, unknown> {
     return Effect.async<any, unknown>((resume) => {
       const refused = objection?.() ?? (this.broken === undefined ? undefined : gone("unsent"))
       if (refused !== undefined) return resume(Effect.fail(refused))
       if (this.running !== undefined) {
-        return resume(Effect.zipRight(this.cancel, this.execute(sql, params, mode, objection)))
+        return resume(Effect.zipRight(this.cancel, this.execute(sql, params, mode, objection, unprepared)))
       }
+      if (unprepared) this.server.unprepared.push(sql)
       this.start(sql, (error, rows) => resume(error === undefined ? Effect.succeed(rows) : Effect.fail(error)))
     })
   }
@@ -165,13 +170,13 @@ export class FakeConnection implements Driver.DriverConnection {
     return Effect.as(this.execute("COMMIT", [], "raw"), outcome)
   })
 
-  readonly reset: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.status === "none" ? Effect.void : this.execute("ROLLBACK", [], "raw")
-  )
+  readonly rollback: Effect.Effect<void, unknown> = Effect.suspend(() => this.execute("ROLLBACK", [], "raw"))
+
+  readonly resetSession: Effect.Effect<void, unknown> = Effect.suspend(() => this.execute("RESET", [], "raw"))
 
   abandon(): void {
     const { running } = this
-    if (running === undefined || running.cancelled || running.sql === "COMMIT" || running.sql === "ROLLBACK") return
+    if (running === undefined || running.cancelled || ["COMMIT", "ROLLBACK", "RESET"].includes(running.sql)) return
     running.cancelled = true
     this.server.cancels.push(`${this.server.name}${this.id}: ${running.sql}`)
     if (running.answer._tag === "hang") {

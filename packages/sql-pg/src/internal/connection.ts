@@ -125,8 +125,12 @@ export class PgConnection implements DriverConnection {
 
   readonly validate: Effect.Effect<void, unknown> = Effect.suspend(() => this.run("", [], "raw", undefined, true))
 
-  readonly reset: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.transactionStatus() === "none" ? Effect.void : this.run("ROLLBACK", [], "raw", undefined, true)
+  readonly rollback: Effect.Effect<void, unknown> = Effect.suspend(() =>
+    this.run("ROLLBACK", [], "raw", undefined, true)
+  )
+
+  readonly resetSession: Effect.Effect<void, unknown> = Effect.suspend(() =>
+    this.run("DISCARD ALL", [], "raw", undefined, true)
   )
 
   readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.suspend(() =>

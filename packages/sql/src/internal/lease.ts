@@ -39,9 +39,14 @@ export class SqlLease implements SqlConnection, Channel {
     return this.run(sql, params, "raw")
   }
 
-  run(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
+  run(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    unprepared?: boolean
+  ): Effect.Effect<any, QueryError> {
     return this.mutex.withLock(Effect.mapError(
-      this.member.connection.execute(sql, params, mode, this.objection),
+      this.member.connection.execute(sql, params, mode, this.objection, unprepared),
       (cause) => this.failed(cause)
     ))
   }

@@ -44,14 +44,24 @@ export class Level implements Channel {
     return this.ended || (this.parent !== undefined && this.parent.isOver)
   }
 
-  run(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
-    return this.mutex.withLock(this.unlocked(sql, params, mode))
+  run(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    unprepared?: boolean
+  ): Effect.Effect<any, QueryError> {
+    return this.mutex.withLock(this.unlocked(sql, params, mode, unprepared))
   }
 
   /** the caller holds the lock */
-  unlocked(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
+  unlocked(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    unprepared?: boolean
+  ): Effect.Effect<any, QueryError> {
     return Effect.suspend(() => {
-      const statement = this.send(sql, params, mode)
+      const statement = this.send(sql, params, mode, unprepared)
       return this.undo === undefined ? statement : Effect.zipRight(this.settle, statement)
     })
   }
@@ -111,9 +121,14 @@ export class Level implements Channel {
     return error
   }
 
-  private send(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
+  private send(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    unprepared?: boolean
+  ): Effect.Effect<any, QueryError> {
     return Effect.mapError(
-      this.member.connection.execute(sql, params, mode, this.objection),
+      this.member.connection.execute(sql, params, mode, this.objection, unprepared),
       (cause) => this.failed(cause)
     )
   }

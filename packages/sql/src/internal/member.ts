@@ -39,7 +39,12 @@ export const toSqlError = (error: SqlPoolError): SqlError => new SqlError({ caus
 
 /** statements on one connection, wherever it is used: for one statement, a lease or a transaction @internal */
 export interface Channel {
-  readonly run: (sql: string, params: ReadonlyArray<unknown>, mode: Mode) => Effect.Effect<any, QueryError>
+  readonly run: (
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    unprepared?: boolean
+  ) => Effect.Effect<any, QueryError>
   readonly stream: (sql: string, params: ReadonlyArray<unknown>) => Stream.Stream<any, QueryError>
 }
 
@@ -52,8 +57,7 @@ export class ChannelConnection implements Connection {
     params: ReadonlyArray<unknown>,
     transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
   ): Effect.Effect<ReadonlyArray<any>, SqlError> {
-    const rows = Effect.mapError(this.channel.run(sql, params, "object"), toSqlError)
-    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
+    return this.rows(sql, params, transformRows, false)
   }
 
   executeRaw(sql: string, params: ReadonlyArray<unknown>): Effect.Effect<unknown, SqlError> {
@@ -72,7 +76,17 @@ export class ChannelConnection implements Connection {
     params: ReadonlyArray<unknown>,
     transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
   ): Effect.Effect<ReadonlyArray<any>, SqlError> {
-    return this.execute(sql, params, transformRows)
+    return this.rows(sql, params, transformRows, true)
+  }
+
+  private rows(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined,
+    unprepared: boolean
+  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
+    const rows = Effect.mapError(this.channel.run(sql, params, "object", unprepared), toSqlError)
+    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
   }
 
   executeStream(
@@ -104,9 +118,14 @@ export class Member implements Channel {
 
   constructor(readonly dialect: Dialect, readonly connection: DriverConnection) {}
 
-  run(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, QueryError> {
+  run(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    unprepared?: boolean
+  ): Effect.Effect<any, QueryError> {
     return Effect.mapError(
-      this.connection.execute(sql, params, mode),
+      this.connection.execute(sql, params, mode, undefined, unprepared),
       (cause) => toQueryError(this.dialect, cause, false)
     )
   }

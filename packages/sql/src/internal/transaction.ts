@@ -26,7 +26,7 @@ import {
   TransactionTimeout
 } from "../SqlPoolError.js"
 import { isConflict } from "../StatementError.js"
-import type { Options } from "../Transaction.js"
+import type { Options, TransactionOptions } from "../Transaction.js"
 import * as Carrier from "./carrier.js"
 import type { Journal } from "./level.js"
 import { Level } from "./level.js"
@@ -55,7 +55,7 @@ export const run = <A, E, R, X, RS = never>(
 ): Effect.Effect<A, E | X, R | RS> =>
   Effect.withFiberRuntime((fiber) => {
     const parent = Carrier.find(fiber.currentContext, transactor.pool)
-    const invalid = check(options, parent !== undefined)
+    const invalid = check(transactor.dialect, options, parent !== undefined)
     if (invalid !== undefined) {
       return Effect.fail(lift(new InvalidTransaction({ pool: transactor.dialect.name, ...invalid })))
     }
@@ -66,6 +66,7 @@ export const run = <A, E, R, X, RS = never>(
 
 /** what is wrong with the options, if anything is; they go into the text of BEGIN, so the types alone will not do */
 const check = (
+  { driver }: Dialect,
   options: Options<any>,
   isNested: boolean
 ): { readonly option: string; readonly requirement: string } | undefined => {
@@ -74,9 +75,12 @@ const check = (
     if (isNested) {
       return { option, requirement: "cannot be set on a transaction nested in another, which decides on it" }
     }
-    const allowed = words[option]
+    const allowed = values[option as keyof TransactionOptions]
     if (allowed !== undefined && !allowed.includes(value)) {
       return { option, requirement: `must be one of ${allowed.join(", ")}` }
+    }
+    if (allowed !== undefined && !driver.transactionOptions.includes(option as keyof TransactionOptions)) {
+      return { option, requirement: "is nothing that this database knows" }
     }
     if (option === "timeout" && !Option.exists(Duration.decodeUnknown(value), (d) => Duration.toMillis(d) > 0)) {
       return { option, requirement: "must be a duration above zero" }
@@ -85,9 +89,10 @@ const check = (
   return undefined
 }
 
-const words: Record<string, ReadonlyArray<unknown>> = {
+const values: Record<keyof TransactionOptions, ReadonlyArray<unknown>> = {
   isolation: ["read uncommitted", "read committed", "repeatable read", "serializable"],
-  accessMode: ["read write", "read only"]
+  accessMode: ["read write", "read only"],
+  deferrable: [true, false]
 }
 
 /** repeats what the server undid, in a fresh lease each time */
@@ -176,7 +181,7 @@ const inside = <A, E, R>(pool: object, level: Level, effect: Effect.Effect<A, E,
 const rollback = (transactor: Transactor, { member: { connection } }: Level, cause: Cause.Cause<unknown>) =>
   Cause.isInterrupted(cause) || connection.condition() !== "dirty"
     ? Effect.void
-    : bounded(connection, connection.reset, transactor.resetTimeout)
+    : bounded(connection, connection.rollback, transactor.resetTimeout)
 
 /**
  * Waits for the server, but not for ever: then the connection is destroyed, which ends the effect. Cheaper than a race,
