@@ -4,8 +4,6 @@ const project = (name: string, options: { readonly postgres: boolean }): TestPro
   extends: true,
   test: {
     name,
-    // files share nothing but modules without state; importing effect anew for each would take longer than the tests
-    isolate: false,
     root: `packages/${name}`,
     include: ["test/**/*.test.ts"],
     ...(options.postgres
@@ -17,6 +15,9 @@ const project = (name: string, options: { readonly postgres: boolean }): TestPro
 export default defineConfig({
   test: {
     pool: "forks",
+    // Files share nothing but modules without state; importing effect anew for each would take longer than the tests.
+    // Vitest heeds it here only, not in a project.
+    isolate: false,
     maxWorkers: 2,
     minWorkers: 1,
     // only a bound for what hangs: some tests run whole programs, and machines can be slow
