@@ -1,12 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { Admission } from "../src/internal/admission.js"
 import { Refused, Server } from "./server.js"
-import { failsWith, hold, makePool, settle, start, timed, use, warm } from "./support.js"
+import { failsWith, hold, makePool, settle, start, use, warm } from "./support.js"
 
 describe("minConnections", () => {
   it.scoped("are opened without anybody asking, and opened again when they die", () =>
@@ -93,54 +92,7 @@ describe("connectConcurrency", () => {
   })
 })
 
-describe("a burst", () => {
-  it.scoped("of 50 requests, 2 ms each, does not open a connection for every one of them", () =>
-    Effect.gen(function*() {
-      const server = new Server()
-      const pool = yield* makePool(server, { minConnections: 5, maxConnections: 50 })
-      yield* settle
-      server.connectTime = "150 millis"
-      const callers = yield* start(Effect.all(
-        Array.from({ length: 50 }, () => timed(pool.use(() => Effect.sleep("2 millis")))),
-        { concurrency: "unbounded" }
-      ))
-      yield* TestClock.adjust("1 second")
-      const done = yield* Fiber.join(callers)
-      assert.isTrue(done.every(({ exit }) => Exit.isSuccess(exit)))
-      assert.isAtMost(Math.max(...done.map(({ at }) => at)), 20)
-      assert.isAtMost(server.connections.length, 8)
-    }))
-
-  it.scoped("of long holds gets all the connections it needs", () =>
-    Effect.gen(function*() {
-      const server = new Server()
-      const pool = yield* makePool(server, { minConnections: 5, maxConnections: 50 })
-      yield* settle
-      server.connectTime = "5 millis"
-      const callers = yield* Effect.forEach(Array.from({ length: 50 }), () => start(hold(pool)))
-      yield* TestClock.adjust("2 seconds")
-      yield* Fiber.joinAll(callers)
-      assert.strictEqual((yield* pool.stats).leased, 50)
-    }))
-})
-
 describe("a server that refuses more connections", () => {
-  it.scoped("is shared fairly: it takes 5 of 20, and everybody gets served", () =>
-    Effect.gen(function*() {
-      const server = new Server()
-      server.limit = 5
-      const pool = yield* makePool(server, { maxConnections: 20, acquireTimeout: "1 minute" })
-      const callers = yield* start(Effect.all(
-        Array.from({ length: 100 }, () => Effect.exit(pool.use(() => Effect.sleep("200 millis")))),
-        { concurrency: "unbounded" }
-      ))
-      yield* TestClock.adjust("10 seconds")
-      const exits = yield* Fiber.join(callers)
-      assert.isTrue(exits.every(Exit.isSuccess))
-      assert.strictEqual(server.maxOpen, 5)
-      assert.isAtMost(server.attempts, 5 + 10)
-    }))
-
   it.scoped("is told as TooManyConnections when the pool has none", () =>
     Effect.gen(function*() {
       const server = new Server()
@@ -192,19 +144,6 @@ describe("a proxy in front of a server that is down", () => {
       yield* makePool(server, { connect: dropped, minConnections: 2 })
       yield* TestClock.adjust("10 seconds")
       assert.isAtMost(server.attempts, 15)
-    }))
-
-  it.scoped("that drops connections on first use is not stormed", () =>
-    Effect.gen(function*() {
-      const server = new Server()
-      const pool = yield* makePool(server, { onLost: undefined })
-      const callers = yield* start(Effect.forEach(
-        Array.from({ length: 50 }),
-        () => Effect.exit(pool.use((connection) => Effect.sync(() => connection.die())))
-      ))
-      yield* TestClock.adjust("5 seconds")
-      assert.isAtMost(server.attempts, 10)
-      yield* Fiber.interrupt(callers)
     }))
 
   it.scoped("a connection cut after a long quiet time is no outage", () =>

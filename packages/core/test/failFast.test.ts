@@ -72,4 +72,18 @@ describe("failFastAfter", () => {
       yield* TestClock.adjust("1 second")
       assert.lengthOf(yield* Fiber.joinAll(callers), 10)
     }))
+
+  it.scoped("tells those who come later at once", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { failFastAfter: "2 seconds" })
+      server.refuse = new Refused("down")
+      const first = yield* start(timed(use(pool)))
+      yield* TestClock.adjust("3 seconds")
+      failsWith((yield* Fiber.join(first)).exit, "ConnectFailed")
+      yield* settle
+      const second = yield* start(timed(use(pool)))
+      yield* settle
+      assert.strictEqual((yield* Fiber.join(second)).at, 3000)
+    }))
 })
