@@ -4,30 +4,60 @@ import * as PoolSchedule from "@dbpool/core/PoolSchedule"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { failsWith } from "./support.js"
 
-const durations = [
-  "acquireTimeout",
-  "connectTimeout",
-  "failFastAfter",
-  "initializeTimeout",
-  "idleTimeout",
-  "maxLifetime",
-  "keepaliveInterval",
-  "validateAfterIdle",
-  "validateTimeout",
-  "leakDetectionThreshold",
-  "resetTimeout",
-  "closeTimeout",
-  "shutdownTimeout"
-] as const
+/** what no option but a schedule, a list or a text may be */
+const nonsense = [-1, -Infinity, NaN, -1n, {}, [], [[]], true, false, () => 1, new Date(0)]
 
-const mayBeZero: ReadonlyArray<string> = ["failFastAfter", "validateAfterIdle", "shutdownTimeout"]
+const noDuration = [...nonsense, Symbol("x"), "", " ", "soon", "5", "-1 second", "5 parsecs", "Infinity", [1], [
+  1,
+  2,
+  3
+], ["1", "2"]]
+const noDurationAboveZero = [...noDuration, 0, -0, 0n, "0 seconds", [0, 0]]
+const noCount = [...nonsense, "", "3", 1.5, 3n, [3]]
+const noSchedule = [...nonsense, "1 second", 1000, Duration.seconds(1), Effect.void]
+const noChoice = [...nonsense, "", "x", "WAIT", 0, ["wait"]]
+
+/** of every option, what it refuses */
+const wrong = {
+  name: [...nonsense, "", 7],
+  maxConnections: [...noCount, 0, -0, Infinity],
+  minConnections: [...noCount, Infinity, 11],
+  maxIdle: [...noCount, Infinity],
+  acquireTimeout: noDurationAboveZero,
+  whenExhausted: noChoice,
+  nestedAcquire: noChoice,
+  maxWaiting: noCount,
+  connectTimeout: noDurationAboveZero,
+  connectRetry: noSchedule,
+  failFastAfter: noDuration,
+  connectConcurrency: [...noCount, 0, Infinity],
+  initialize: noChoice,
+  initializeTimeout: noDurationAboveZero,
+  idleTimeout: noDurationAboveZero,
+  idleSchedule: noSchedule,
+  maxLifetime: noDurationAboveZero,
+  lifetimeJitter: [-0.1, 1.1, NaN, 25, Infinity, {}, "x"],
+  maxUses: [...noCount, 0],
+  keepaliveInterval: noDurationAboveZero,
+  keepaliveSchedule: noSchedule,
+  order: noChoice,
+  validateOn: [...nonsense.filter((value) => !Array.isArray(value)), "acquire", [[]], ["x"], ["acquire", ""], [true]],
+  validateAfterIdle: noDuration,
+  validateTimeout: noDurationAboveZero,
+  leakDetectionThreshold: noDurationAboveZero,
+  resetTimeout: noDurationAboveZero,
+  closeTimeout: noDurationAboveZero,
+  shutdownTimeout: noDuration
+} satisfies Record<keyof PoolConfig.PoolOptions, ReadonlyArray<unknown>>
 
 /** what a JavaScript caller, or a value read from somewhere, may hand over */
 const refused = (option: string, value: unknown) =>
   Effect.gen(function*() {
     const exit = yield* Effect.exit(PoolConfig.resolve({ name: "orders", [option]: value }))
+    assert.isTrue(Exit.isFailure(exit), `${option} takes ${typeof value} ${String(value)}`)
     const error = failsWith(exit, "InvalidPoolConfig")
     assert.strictEqual(error.option, option, String(value))
     return error.message
@@ -94,47 +124,34 @@ describe("PoolConfig", () => {
       assert.strictEqual((yield* PoolConfig.resolve({ idleTimeout: Duration.infinity })).idleTimeout, Infinity)
     }))
 
-  it.effect("refuses what is no duration, or a negative one, by name", () =>
+  it.effect("has cases of bad input for every option", () =>
     Effect.gen(function*() {
-      for (const option of durations) {
-        for (const value of [-1, NaN, -1n, "-1 second", "soon", "", {}, [], true, Symbol("x")]) {
-          assert.include(yield* refused(option, value), option)
-        }
+      assert.sameMembers(Object.keys(wrong), Object.keys(yield* PoolConfig.resolve({})))
+    }))
+
+  for (const [option, values] of Object.entries(wrong)) {
+    it.effect(`refuses what is no ${option}, by name`, () =>
+      Effect.gen(function*() {
+        for (const value of values) assert.include(yield* refused(option, value), `: ${option} must be `)
+      }))
+  }
+
+  it.effect("takes a duration of zero where nothing has to be waited for", () =>
+    Effect.gen(function*() {
+      for (const option of ["failFastAfter", "validateAfterIdle", "shutdownTimeout"]) {
+        for (const zero of [0, -0, 0n, "0 seconds"]) yield* PoolConfig.resolve({ [option]: zero })
       }
     }))
 
-  it.effect("refuses a duration of zero where nothing would be left to wait for", () =>
-    Effect.gen(function*() {
-      for (const option of durations) {
-        if (mayBeZero.includes(option)) yield* PoolConfig.resolve({ [option]: 0 })
-        else yield* refused(option, 0)
-      }
-    }))
-
-  it.effect("refuses what is no count", () =>
-    Effect.gen(function*() {
-      for (
-        const option of ["maxConnections", "minConnections", "maxIdle", "maxWaiting", "connectConcurrency", "maxUses"]
-      ) {
-        for (const value of [-1, 1.5, NaN, -Infinity, "3", {}]) yield* refused(option, value)
-      }
-      for (const option of ["maxConnections", "connectConcurrency", "maxUses"]) yield* refused(option, 0)
-      for (const option of ["maxConnections", "minConnections", "maxIdle"]) yield* refused(option, Infinity)
-    }))
-
-  it.effect("refuses what is not among the choices", () =>
+  it.effect("says what is allowed, and what it was given", () =>
     Effect.gen(function*() {
       assert.include(yield* refused("whenExhausted", "block"), `"wait", "fail", not "block"`)
       assert.include(yield* refused("order", "random"), `"lifo", "fifo", not "random"`)
       assert.include(yield* refused("nestedAcquire", "deny"), `"allow", "warn", "fail", not "deny"`)
       assert.include(yield* refused("initialize", "eager"), `"lazy", "check", "fill", not "eager"`)
-    }))
-
-  it.effect("refuses a jitter that is no fraction, an empty name, and a retry that is no schedule", () =>
-    Effect.gen(function*() {
-      for (const value of [-0.1, 1.1, NaN, 25]) yield* refused("lifetimeJitter", value)
-      for (const value of ["", 7, {}]) yield* refused("name", value)
-      for (const value of ["1 second", 3, {}]) yield* refused("connectRetry", value)
+      assert.include(yield* refused("validateOn", "return"), `an array of "acquire" and "return", not "return"`)
+      assert.include(yield* refused("connectTimeout", "soon"), `a duration above zero, not "soon"`)
+      assert.include(yield* refused("maxUses", 1.5), "an integer of at least 1, not 1.5")
     }))
 
   it.effect("refuses a minimum above the maximum", () =>
