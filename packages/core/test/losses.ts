@@ -10,12 +10,13 @@ import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Pace } from "./server.js"
 import { Server } from "./server.js"
+import { settle } from "./steady.js"
 import type { Held, TestOptions, TestPool } from "./support.js"
-import { balanced, failsWith, hold, settle, use } from "./support.js"
+import { balanced, failsWith, hold, use } from "./support.js"
 import type { Cut, Run } from "./sweep.js"
 import { ended, sweep } from "./sweep.js"
 
-export interface World {
+export interface Subject {
   readonly server: Server
   readonly pool: TestPool
   readonly scope: Scope.CloseableScope
@@ -25,7 +26,7 @@ export interface World {
 }
 
 /** a pool with so many idle and lent connections, and callers that wait */
-export const makeWorld = (
+export const makeSubject = (
   { connectTime = 0, idle = 0, leased = 0, waiting = 0, ...options }: TestOptions & {
     readonly connectTime?: Pace
     readonly idle?: number
@@ -33,10 +34,10 @@ export const makeWorld = (
     readonly waiting?: number
   }
 ) =>
-  Effect.gen(function*(): Effect.fn.Return<World, unknown, Scope.Scope> {
+  Effect.gen(function*(): Effect.fn.Return<Subject, unknown, Scope.Scope> {
     const server = new Server()
     const scope = yield* Scope.make()
-    const pool = yield* Scope.extend(Pool.make({ ...server.options, ...options }), scope)
+    const pool = yield* Scope.extend(Pool.make({ ...server.options, nestedAcquire: "allow", ...options }), scope)
     const held = yield* Effect.forEach(Array.from({ length: idle + leased }), () => hold(pool))
     for (const { end } of held.splice(leased)) yield* end
     server.connectTime = connectTime
@@ -46,20 +47,20 @@ export const makeWorld = (
   })
 
 /** the others go on: those who hold a connection give it back, and those who waited get one */
-const othersGoOn = ({ held, waiting }: World) =>
+const othersGoOn = ({ held, waiting }: Subject) =>
   Effect.gen(function*() {
     for (const { end } of held) yield* end
     for (const caller of waiting) {
-      const exit = yield* ended(caller, "a caller that waited")
+      const exit = yield* ended(() => caller.unsafePoll(), "a caller that waited")
       assert.isTrue(Exit.isSuccess(exit), "a caller that waited got an error")
     }
   })
 
 /** nobody holds a connection, nobody waits, the pool still lends, and closes all that it opened */
-const nothingLost = (world: World) =>
+const nothingLost = (subject: Subject) =>
   Effect.gen(function*() {
-    const { pool, scope, server } = world
-    yield* othersGoOn(world)
+    const { pool, scope, server } = subject
+    yield* othersGoOn(subject)
     yield* settle
     const { cancelling, leased, maxConnections, open, reserved, resetting, waiting } = yield* pool.stats
     assert.deepStrictEqual(
@@ -67,38 +68,33 @@ const nothingLost = (world: World) =>
       { cancelling: 0, leased: 0, reserved: 0, resetting: 0, waiting: 0 }
     )
     assert.isAtMost(open, maxConnections)
-    const lent = yield* ended(yield* Effect.fork(use(pool)), "the next caller")
-    assert.isTrue(Exit.isSuccess(lent))
-    yield* ended(yield* Effect.fork(Scope.close(scope, Exit.void)), "the shutdown")
+    const next = yield* Effect.fork(use(pool))
+    assert.isTrue(Exit.isSuccess(yield* ended(() => next.unsafePoll(), "the next caller")))
+    const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+    yield* ended(() => closing.unsafePoll(), "the shutdown")
     yield* balanced(server, pool)
   })
 
 /** the pool has closed, or does so as soon as those who hold a connection give it back */
-export const closedByNow = ({ held, pool, server, waiting }: World) =>
+export const closedByNow = ({ held, pool, server, waiting }: Subject) =>
   Effect.gen(function*() {
     for (const { end } of held) yield* end
     yield* settle
     yield* balanced(server, pool)
-    for (const caller of waiting) yield* ended(caller, "a caller that waited")
-    const next = yield* ended(yield* Effect.fork(use(pool)), "the next caller")
-    failsWith(next, "PoolClosed")
+    for (const caller of waiting) yield* ended(() => caller.unsafePoll(), "a caller that waited")
+    const next = yield* Effect.fork(use(pool))
+    failsWith(yield* ended(() => next.unsafePoll(), "the next caller"), "PoolClosed")
   })
 
 /** Cuts an effect at each of its operations and looks after each for what was lost; returns how the runs ended. */
-export const lossless = <E, E2, R>(options: {
-  readonly world: Effect.Effect<World, E, R>
-  readonly effect: (world: World, cut: Cut) => Effect.Effect<unknown, unknown>
-  readonly meanwhile?: ((world: World) => Effect.Effect<unknown, E2, R>) | undefined
-  readonly after?: (world: World, run: Run<unknown, unknown>) => Effect.Effect<unknown, unknown, R>
-}) =>
-  Effect.gen(function*() {
-    const { after = nothingLost, ...rest } = options
-    const runs = yield* sweep({
-      ...rest,
-      after: (world, run) =>
-        Effect.tapErrorCause(after(world, run), () => Effect.logError(`after a cut at operation ${run.k}`))
-    })
-    // even an operation of a single step can be cut before it
-    assert.isAbove(runs.length, 1)
-    return runs
-  })
+export const lossless = (options: {
+  readonly subject: Effect.Effect<Subject, unknown, Scope.Scope>
+  readonly effect: (subject: Subject, cut: Cut) => Effect.Effect<unknown, unknown>
+  readonly meanwhile?: ((subject: Subject) => Effect.Effect<unknown>) | undefined
+  readonly after?: (subject: Subject, run: Run) => Effect.Effect<unknown, unknown, Scope.Scope>
+}) => {
+  const runs = sweep({ after: nothingLost, ...options })
+  // even an operation of a single step can be cut before it
+  assert.isAbove(runs.length, 1)
+  return runs
+}

@@ -1,10 +1,11 @@
 /**
  * The simulation's world without its dice: everything that is ready runs before time moves, and a minute takes
- * microseconds. For what needs thousands of callers over minutes, and exact times.
+ * microseconds. For what needs thousands of callers, or thousands of runs, and exact times.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { Dice, World } from "./sim/world.js"
@@ -19,24 +20,32 @@ class NoDice extends Dice {
   }
 }
 
-class Steady extends World {
+export class Steady extends World {
   override readonly dice = new NoDice(0)
 
-  override shouldYield(): false {
+  constructor() {
+    super(0)
+  }
+
+  override shouldYield(_fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {
     return false
+  }
+
+  /** Runs an effect to its end. What it draws at random is always the middle, so that jitter changes nothing. */
+  run<A, E>(self: Effect.Effect<A, E, Scope.Scope>): A {
+    const run = this.start(Effect.withRandom(Effect.scoped(self), Random.fixed([0.5])))
+    let exit = run.exit()
+    for (; exit === undefined; exit = run.exit()) {
+      if (!this.step()) throw new Error("nothing can happen any more, and it is not over")
+    }
+    return Exit.getOrElse(exit, (cause) => {
+      throw Cause.squash(cause)
+    })
   }
 }
 
-/** Runs an effect to its end. What is drawn at random is always the middle, so that jitter changes nothing. */
-export const steadily = <A, E>(self: Effect.Effect<A, E, Scope.Scope>): A => {
-  const world = new Steady(0)
-  const run = world.start(Effect.withRandom(Effect.scoped(self), Random.fixed([0.5])))
-  for (let exit = run.exit();; exit = run.exit()) {
-    if (exit !== undefined) {
-      return Exit.getOrElse(exit, (cause) => {
-        throw Cause.squash(cause)
-      })
-    }
-    if (!world.step()) throw new Error("nothing can happen any more, and it is not over")
-  }
-}
+/** runs an effect to its end in a steady world */
+export const steadily = <A, E>(self: Effect.Effect<A, E, Scope.Scope>): A => new Steady().run(self)
+
+/** in a steady world, everything that is ready has run when this ends */
+export const settle = Effect.sleep(0)

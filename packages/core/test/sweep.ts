@@ -10,10 +10,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Runtime from "effect/Runtime"
-import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
-import { settle } from "./support.js"
+import { settle, Steady } from "./steady.js"
 
 /** the place where a run is cut: the k-th operation of the fiber that runs the effect given to one of the first two */
 export interface Cut {
@@ -24,17 +22,18 @@ export interface Cut {
   readonly reached: Effect.Effect<void>
 }
 
-class CutScheduler implements Scheduler.Scheduler, Cut {
+class CutWorld extends Steady implements Cut {
   /** whether the k-th operation has been reached */
   done = false
-  private readonly inner = new Scheduler.MixedScheduler(2048)
   private watched: Fiber.RuntimeFiber<unknown, unknown> | undefined
   private operations = 0
   private interrupts = true
   private notify: (() => void) | undefined
   private holdNext = false
 
-  constructor(private readonly k: number) {}
+  constructor(private readonly k: number) {
+    super()
+  }
 
   readonly interrupt: Cut["interrupt"] = (self) =>
     Effect.withFiberRuntime((fiber) => {
@@ -53,7 +52,7 @@ class CutScheduler implements Scheduler.Scheduler, Cut {
     if (this.done) this.notify()
   })
 
-  shouldYield(fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {
+  override shouldYield(fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {
     if (this.watched !== fiber || this.done || ++this.operations !== this.k) return false
     this.done = true
     if (this.interrupts) fiber.unsafeInterruptAsFork(fiber.id())
@@ -65,11 +64,11 @@ class CutScheduler implements Scheduler.Scheduler, Cut {
     return 0
   }
 
-  scheduleTask(task: Scheduler.Task, priority: number): void {
-    if (!this.holdNext) this.inner.scheduleTask(task, priority)
+  override scheduleTask(task: () => void): void {
+    if (!this.holdNext) super.scheduleTask(task)
     else {
       this.holdNext = false
-      setImmediate(() => this.inner.scheduleTask(task, priority))
+      this.at(this.now, task)
     }
   }
 }
@@ -97,48 +96,55 @@ export const interrupters = {
 } satisfies Record<string, Interrupter>
 
 /** waits for what must end without any time passing; if it doesn't, it hangs */
-export const ended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, what: string): Effect.Effect<Exit.Exit<A, E>> =>
+export const ended = <A, E>(
+  exit: () => Exit.Exit<A, E> | null | undefined,
+  what: string
+): Effect.Effect<Exit.Exit<A, E>> =>
   Effect.gen(function*() {
     for (let turns = 0; turns < 20; turns++) {
-      const exit = fiber.unsafePoll()
-      if (exit !== null) return exit
+      const result = exit()
+      if (result) return result
       yield* settle
     }
     return assert.fail(`${what} hangs`)
   })
 
 /** one run: where it was cut, and how it ended */
-export interface Run<A, E> {
+export interface Run {
   readonly k: number
-  readonly exit: Exit.Exit<A, E>
+  readonly exit: Exit.Exit<unknown, unknown>
 }
 
 /**
- * Runs the effect again and again, each time in a world of its own, and looks at the world after each run. Returns how
- * the runs ended; the last one was not cut.
+ * Runs the effect again and again, each time in a world of its own, and looks at it after each run. Returns how the runs
+ * ended; the last one was not cut. Throws whatever was wrong after one of them.
  *
  * `meanwhile` is what goes on while the effect runs: somebody gives a connection back, time passes.
  */
-export const sweep = <World, A, E, E1, E2, E3, R>(options: {
-  readonly world: Effect.Effect<World, E1, R>
-  readonly effect: (world: World, cut: Cut) => Effect.Effect<A, E>
-  readonly meanwhile?: ((world: World) => Effect.Effect<unknown, E2, R>) | undefined
-  readonly after: (world: World, run: Run<A, E>) => Effect.Effect<unknown, E3, R>
-}): Effect.Effect<Array<Run<A, E>>, E1 | E2 | E3, Exclude<R, Scope.Scope>> =>
-  Effect.gen(function*() {
-    const runs: Array<Run<A, E>> = []
-    const runtime = yield* Effect.runtime<never>()
-    for (let k = 1;; k++) {
-      const scheduler = new CutScheduler(k)
-      // what is left of a world goes with its run: thousands of them are more than a test can hold
-      yield* Effect.scoped(Effect.gen(function*() {
-        const world = yield* options.world
-        const fiber = Runtime.runFork(runtime)(options.effect(world, scheduler), { scheduler })
-        if (options.meanwhile !== undefined) yield* options.meanwhile(world)
-        const run = { k, exit: yield* ended(fiber, `what was cut at operation ${k}`) }
-        runs.push(run)
-        yield* options.after(world, run)
-      }))
-      if (!scheduler.done) return runs
+export const sweep = <Subject>(options: {
+  readonly subject: Effect.Effect<Subject, unknown, Scope.Scope>
+  readonly effect: (subject: Subject, cut: Cut) => Effect.Effect<unknown, unknown>
+  readonly meanwhile?: ((subject: Subject) => Effect.Effect<unknown, unknown, Scope.Scope>) | undefined
+  readonly after: (subject: Subject, run: Run) => Effect.Effect<unknown, unknown, Scope.Scope>
+}): ReadonlyArray<Run> => {
+  const runs: Array<Run> = []
+  for (let k = 1;; k++) {
+    const world = new CutWorld(k)
+    const program = Effect.gen(function*() {
+      const subject = yield* options.subject
+      const { exit } = world.start(options.effect(subject, world))
+      if (options.meanwhile !== undefined) yield* options.meanwhile(subject)
+      const run = { k, exit: yield* ended(exit, "it") }
+      runs.push(run)
+      yield* options.after(subject, run)
+    })
+    try {
+      world.run(program)
+    } catch (error) {
+      throw new Error(`after a cut at operation ${k}: ${error instanceof Error ? error.message : error}`, {
+        cause: error
+      })
     }
-  })
+    if (!world.done) return runs
+  }
+}
