@@ -52,10 +52,11 @@ const borrowers: Record<string, (pool: TestPool) => Effect.Effect<unknown, unkno
 }
 
 /** those come to their connection as the others do */
-const lasting = ["stream", "session", "a turn within a turn", "a turn in a session"]
+const turns = ["a turn within a turn", "a turn in a session"]
+const lasting = ["stream", "session", ...turns]
 
 /** the combinators interrupt whatever they run alike: for them one of the paths will do */
-const { "an interrupt": interrupt, ...combinators } = interrupters
+const { "an interrupt": interrupt, "an interrupt that must wait": lateInterrupt, ...combinators } = interrupters
 
 describe("nothing is lost, at whatever operation it comes, by", () => {
   for (const [what, borrow] of Object.entries(borrowers)) {
@@ -65,12 +66,22 @@ describe("nothing is lost, at whatever operation it comes, by", () => {
       }
     })
 
+    if (turns.includes(what)) continue
     for (const [how, interrupted] of Object.entries(combinators)) {
       it(`${how} of ${what}`, () => {
         lossless({ ...idle, effect: ({ pool }, cut) => interrupted(borrow(pool), cut) })
       })
     }
   }
+})
+
+describe("an interrupt that must wait", () => {
+  it("loses nothing, whenever it comes", () => {
+    for (const path of paths) {
+      lossless({ ...path, effect: ({ pool }, cut) => lateInterrupt(borrowers["use"]!(pool), cut) })
+      lossless({ ...path, effect: ({ pool }, cut) => lateInterrupt(borrowers["acquire"]!(pool), cut) })
+    }
+  })
 })
 
 describe("a child that waits for its turn in a session", () => {
