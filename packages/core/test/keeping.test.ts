@@ -91,8 +91,8 @@ describe("keepaliveInterval", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(server.validations, 2)
       assert.strictEqual((yield* pool.stats).idle, 2)
-      yield* TestClock.adjust("1 hour")
-      assert.isAtLeast(server.validations, 100)
+      yield* TestClock.adjust("5 minutes")
+      assert.isAtLeast(server.validations, 10)
     }))
 
   it.scoped("drops one that is dead, and has it replaced", () =>
