@@ -402,9 +402,10 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
     const config = yield* PoolConfig.resolve(options)
     const runtime = Lineage.orphan(yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>())
     const clock = yield* Effect.clock
-    const { reset = PoolReset.none, setup } = options
+    const { reset = PoolReset.none } = options
     const hooks: Hooks<C> = {
-      connect: (setup === undefined ? options.connect : Effect.tap(options.connect, setup)) as Hooks<C>["connect"],
+      connect: options.connect as Hooks<C>["connect"],
+      setup: options.setup as Hooks<C>["setup"],
       fault: options.connectFault ?? (() => "transient"),
       validate: options.validate as Hooks<C>["validate"],
       condition: options.condition,

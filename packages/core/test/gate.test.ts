@@ -32,8 +32,6 @@ class Misbehaved extends Error {
 interface Socket {
   readonly id: number
   condition: Pool.Condition
-  /** its setup has succeeded */
-  ready: boolean
   lent: number
   /** its closing began, and ended */
   closings: number
@@ -92,7 +90,6 @@ class Gate {
       const socket: Socket = {
         id: this.sockets.length + 1,
         condition: "clean",
-        ready: false,
         lent: 0,
         closings: 0,
         closed: false,
@@ -106,8 +103,7 @@ class Gate {
   private readonly hangUp = (socket: Socket) =>
     Effect.suspend(() => {
       socket.closings++
-      const close = socket.ready ? Effect.orDie(this.act("close")) : Effect.void
-      return Effect.ensuring(close, Effect.sync(() => void (socket.closed = true)))
+      return Effect.ensuring(Effect.orDie(this.act("close")), Effect.sync(() => void (socket.closed = true)))
     })
 
   readonly options = {
@@ -122,7 +118,7 @@ class Gate {
     validateAfterIdle: 0,
     validateOn: ["acquire", "return"],
     connect: Effect.acquireRelease(Effect.interruptible(this.dial), this.hangUp),
-    setup: (socket: Socket) => Effect.map(this.act("setup"), () => void (socket.ready = true)),
+    setup: () => this.act("setup"),
     validate: () => this.act("validate"),
     condition: (socket: Socket) => socket.condition,
     cancel: (socket: Socket) => Effect.map(this.act("cancel"), () => void (socket.condition = "dirty")),

@@ -14,6 +14,7 @@ export type Condition = "clean" | "dirty" | "busy" | "broken"
 /** @internal */
 export interface Hooks<C> {
   readonly connect: Effect.Effect<C, unknown, Scope.Scope>
+  readonly setup: ((connection: C) => Effect.Effect<unknown, unknown, Scope.Scope>) | undefined
   readonly fault: (error: any) => Fault
   readonly validate: ((connection: C) => Effect.Effect<unknown, unknown>) | undefined
   readonly condition: ((connection: C) => Condition) | undefined

@@ -56,7 +56,12 @@ export const connect = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<vo
   Effect.gen(function*() {
     const { config, hooks } = engine
     const scope = yield* Scope.make()
-    const dial = yield* Effect.forkDaemon(Effect.interruptible(Scope.extend(hooks.connect, scope)))
+    const opened = Effect.tap(hooks.connect, (connection) => {
+      // from here on there is something to destroy, whatever becomes of its setup
+      entry.destroy = () => hooks.destroy?.(connection)
+      return hooks.setup === undefined ? Effect.void : hooks.setup(connection)
+    })
+    const dial = yield* Effect.forkDaemon(Effect.interruptible(Scope.extend(opened, scope)))
     entry.close = Effect.zipRight(Fiber.await(dial), Scope.close(scope, Exit.void))
     const dialled = yield* settle(dial, config.connectTimeout)
     if (Option.isNone(dialled)) {
@@ -180,8 +185,7 @@ const goodbye = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<boolean> 
     const fiber = yield* Effect.forkDaemon(entry.close)
     const outcome = yield* settle(fiber, engine.config.closeTimeout)
     if (Option.isSome(outcome)) return true
-    const { connection } = entry
-    if (connection !== undefined) yield* Effect.exit(Effect.sync(() => engine.hooks.destroy?.(connection)))
+    yield* Effect.exit(Effect.sync(entry.destroy))
     return false
   })
 
