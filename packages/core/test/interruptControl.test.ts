@@ -146,7 +146,7 @@ describe("nothing is left of a pool", () => {
     })
   }
 
-  for (const initialize of ["lazy", "check"] as const) {
+  for (const initialize of ["lazy", "check", "fill"] as const) {
     it(`whose building ("${initialize}") is interrupted, or its use, or its end`, () => {
       const runs = sweep({
         subject: Effect.sync(() => new Server()),

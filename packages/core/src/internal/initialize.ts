@@ -30,8 +30,12 @@ const check = <C>(engine: Engine<C>, count: number) => {
   const { admission, config: { failFastAfter, initializeTimeout, name } } = engine
   // there are no callers yet that could be told sooner
   admission.failFastAfter = Infinity
-  const lease = acquire(engine, { timeout: initializeTimeout, whenExhausted: "wait" })
-  return Effect.scoped(Effect.all(Array.from({ length: count }, () => lease), { concurrency: count, discard: true }))
+  const deadline = engine.now() + initializeTimeout
+  // one after the other: what is still missing of the minimum is opened meanwhile
+  const lease = Effect.suspend(() =>
+    acquire(engine, { timeout: Math.max(0, deadline - engine.now()), whenExhausted: "wait" })
+  )
+  return Effect.scoped(Effect.replicateEffect(lease, count, { discard: true }))
     .pipe(
       Effect.catchTags({
         AcquireTimeout: () =>
