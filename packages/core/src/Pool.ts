@@ -359,7 +359,7 @@ export interface Options<C, E = never, R = never, RV = never, RC = never, RR = n
   readonly worn?: ((connection: C) => boolean) | undefined
   /** Registers a listener to be called, once, when a connection dies by itself. */
   readonly onLost?: ((connection: C, lost: (cause: unknown) => void) => void) | undefined
-  /** The last resort, when the connection's scope takes longer than `closeTimeout` to close. */
+  /** The last resort, when the connection's scope takes longer than `closeTimeout` to close, or fails to. */
   readonly destroy?: ((connection: C) => void) | undefined
 }
 

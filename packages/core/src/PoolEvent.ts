@@ -85,7 +85,7 @@ export type PoolOccurrence =
     readonly _tag: "ConnectionClosed"
     readonly connectionId: number
     readonly reason: RetireReason
-    /** it would not close within `closeTimeout`, and was destroyed */
+    /** it did not close within `closeTimeout`, or failed to, and was destroyed */
     readonly abandoned: boolean
   }
   | { readonly _tag: "Acquired"; readonly connectionId: number; readonly waitedMillis: number }

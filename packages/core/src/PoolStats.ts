@@ -92,7 +92,7 @@ export interface PoolStats {
   readonly closed: number
   /** connections that were not lent again, by reason */
   readonly retired: Readonly<Record<RetireReason, number>>
-  /** connections that had to be destroyed because they would not close within `closeTimeout` */
+  /** connections that had to be destroyed because they did not close within `closeTimeout`, or failed to */
   readonly abandoned: number
   /** attempts to connect that failed */
   readonly connectFailures: number

@@ -103,7 +103,7 @@ class Gate {
   private readonly hangUp = (socket: Socket) =>
     Effect.suspend(() => {
       socket.closings++
-      return Effect.ensuring(Effect.orDie(this.act("close")), Effect.sync(() => void (socket.closed = true)))
+      return Effect.zipRight(Effect.orDie(this.act("close")), Effect.sync(() => void (socket.closed = true)))
     })
 
   readonly options = {
@@ -234,7 +234,7 @@ const history = (gate: Gate, overrides: Overrides) =>
     assert.strictEqual(gone, opened)
   })
 
-/** each connection was closed once, and destroyed once if that did not end in time */
+/** each connection was closed once, and destroyed once if that failed or did not end in time */
 const checkBooks = ({ maxOpen, sockets }: Gate): void => {
   assert.isAtMost(maxOpen, maxConnections)
   for (const { closed, closings, destroyed, id } of sockets) {

@@ -56,7 +56,7 @@ export class Entry<C> {
   connection: C = undefined as C
   /** closes it for good; run once, by the task of `closing`, or at the end of `detached` */
   close: Effect.Effect<void> = Effect.void
-  /** the last resort, when that takes too long; set as soon as there is a connection, before its setup */
+  /** the last resort, when that fails or takes too long; set as soon as there is a connection, before its setup */
   destroy: () => void = () => {}
   /** replaced from here on when nobody needs it, and never lent from `hardAt` on; `expiry` is why */
   softAt = Infinity

@@ -179,12 +179,12 @@ export const close = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<void
 export const bury = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<void> =>
   Effect.map(goodbye(engine, entry), (closed) => engine.buried(entry, !closed))
 
-/** whether it closed in time; what takes longer goes on by itself */
+/** whether it closed in time; what takes longer goes on by itself, and what failed to may have left a socket open */
 const goodbye = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<boolean> =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkDaemon(entry.close)
     const outcome = yield* settle(fiber, engine.config.closeTimeout)
-    if (Option.isSome(outcome)) return true
+    if (Option.isSome(outcome) && Exit.isSuccess(outcome.value)) return true
     yield* Effect.exit(Effect.sync(entry.destroy))
     return false
   })
