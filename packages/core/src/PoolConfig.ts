@@ -202,7 +202,8 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
     const name = options.name ?? `pool-${++unnamed}`
     let invalid: InvalidPoolConfig | undefined
     const refuse = (option: keyof PoolOptions, requirement: string, given: unknown): void => {
-      invalid ??= new InvalidPoolConfig({ pool: name, option, requirement: `${requirement}, not ${show(given)}` })
+      const pool = typeof name === "string" ? name : show(name)
+      invalid ??= new InvalidPoolConfig({ pool, option, requirement: `${requirement}, not ${show(given)}` })
     }
     const integer = (option: NumberOption, fallback: number, least: number): number => {
       const value = options[option] ?? fallback
@@ -223,11 +224,13 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
     if (typeof name !== "string" || name === "") refuse("name", "must be a text that is not empty", name)
     const maxConnections = integer("maxConnections", 10, 1)
     const minConnections = integer("minConnections", 0, 0)
-    if (minConnections > maxConnections) {
+    if (invalid === undefined && minConnections > maxConnections) {
       refuse("minConnections", `must be at most maxConnections (${maxConnections})`, minConnections)
     }
     const lifetimeJitter = options.lifetimeJitter ?? 0.25
-    if (!(lifetimeJitter >= 0 && lifetimeJitter <= 1)) refuse("lifetimeJitter", "must be from 0 to 1", lifetimeJitter)
+    if (!(typeof lifetimeJitter === "number" && lifetimeJitter >= 0 && lifetimeJitter <= 1)) {
+      refuse("lifetimeJitter", "must be a number from 0 to 1", lifetimeJitter)
+    }
     const schedule = <In>(option: ScheduleOption, value: Schedule.Schedule<unknown, In> | undefined) => {
       if (value !== undefined && !Schedule.isSchedule(value)) refuse(option, "must be a Schedule", value)
       return value
@@ -239,7 +242,9 @@ export const resolve = (options: PoolOptions): Effect.Effect<PoolConfig, Invalid
     const unbounded = (option: NumberOption, least: number): number =>
       options[option] === undefined || options[option] === Infinity ? Infinity : integer(option, least, least)
     const maxIdle = integer("maxIdle", maxConnections, 0)
-    if (maxIdle < minConnections) refuse("maxIdle", `must be at least minConnections (${minConnections})`, maxIdle)
+    if (invalid === undefined && maxIdle < minConnections) {
+      refuse("maxIdle", `must be at least minConnections (${minConnections})`, maxIdle)
+    }
     const config: PoolConfig = {
       name,
       maxConnections,
@@ -292,6 +297,7 @@ const decodeMillis = (input: Duration.DurationInput): number => {
   if (typeof input === "number") return input
   if (typeof input === "bigint" && input < 0n) return NaN
   if (typeof input === "string" && input.trimStart().startsWith("-")) return NaN
+  if (Array.isArray(input) && !input.every((part) => part >= 0)) return NaN
   return Option.match(Duration.decodeUnknown(input), { onNone: () => NaN, onSome: Duration.toMillis })
 }
 

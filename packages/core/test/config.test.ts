@@ -8,13 +8,28 @@ import * as Exit from "effect/Exit"
 import { failsWith } from "./support.js"
 
 /** what no option but a schedule, a list or a text may be */
-const nonsense = [-1, -Infinity, NaN, -1n, {}, [], [[]], true, false, () => 1, new Date(0)]
+const nonsense = [-1, -Infinity, NaN, -1n, {}, [], [[]], true, false, Symbol("x"), () => 1, new Date(0)]
 
-const noDuration = [...nonsense, Symbol("x"), "", " ", "soon", "5", "-1 second", "5 parsecs", "Infinity", [1], [
-  1,
-  2,
-  3
-], ["1", "2"]]
+const noDuration = [
+  ...nonsense,
+  [-1, 0],
+  [0, -1],
+  [NaN, 0],
+  "",
+  " ",
+  "soon",
+  "5",
+  "-1 second",
+  "5 parsecs",
+  "Infinity",
+  [1],
+  [
+    1,
+    2,
+    3
+  ],
+  ["1", "2"]
+]
 const noDurationAboveZero = [...noDuration, 0, -0, 0n, "0 seconds", [0, 0]]
 const noCount = [...nonsense, "", "3", 1.5, 3n, [3]]
 const noSchedule = [...nonsense, "1 second", 1000, Duration.seconds(1), Effect.void]
@@ -39,7 +54,7 @@ const wrong = {
   idleTimeout: noDurationAboveZero,
   idleSchedule: noSchedule,
   maxLifetime: noDurationAboveZero,
-  lifetimeJitter: [-0.1, 1.1, NaN, 25, Infinity, {}, "x"],
+  lifetimeJitter: [...nonsense, -0.1, 1.1, 25, Infinity, "x", "0.5"],
   maxUses: [...noCount, 0],
   keepaliveInterval: noDurationAboveZero,
   keepaliveSchedule: noSchedule,
