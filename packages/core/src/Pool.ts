@@ -116,7 +116,8 @@ export interface Pool<out C> {
    * Fails with `AcquireTimeout` when the deadline passes, `TooManyConnections` when there is none and the caller would
    * not or may not wait, `ConnectFailed` when none can be had, `NestedAcquire` when the caller holds one already and
    * the pool's `nestedAcquire` is `"fail"`, and `PoolClosed` once the pool's scope is closing; inside a session with
-   * `SessionLost` when its connection is gone.
+   * `SessionLost` when its connection is gone; and with `InvalidPoolConfig` when options of its own are wrong, which is
+   * only noticed when it has to wait.
    */
   readonly acquire: Effect.Effect<Lease<C>, AcquireError, Scope.Scope>
   /** `acquire` with options of its own. */
@@ -204,9 +205,10 @@ export interface Pool<out C> {
   readonly evictIdle: Effect.Effect<number>
   /**
    * Has every connection that is open now replaced, one after the other and without making anybody wait: after a failover,
-   * or when credentials have changed.
+   * or when credentials have changed. While callers wait, nothing is replaced, unless the drain is `hard`. Fails with
+   * `InvalidPoolConfig` when `over` is no duration.
    */
-  readonly drain: (options?: Drain) => Effect.Effect<void>
+  readonly drain: (options?: Drain) => Effect.Effect<void, InvalidPoolConfig>
   /**
    * Lends and opens nothing until `resume`. Callers wait, up to their deadline; those who would not wait get
    * `PoolSuspended`. Leases go on, and what comes back is kept.

@@ -5,9 +5,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Inspectable from "effect/Inspectable"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import { decodeMillis, show } from "./internal/input.js"
 import { InvalidPoolConfig } from "./PoolError.js"
 import * as PoolSchedule from "./PoolSchedule.js"
 
@@ -286,20 +285,6 @@ type DurationOption = {
 type ScheduleOption = "connectRetry" | "idleSchedule" | "keepaliveSchedule"
 
 type NumberOption = "maxConnections" | "minConnections" | "maxIdle" | "maxWaiting" | "connectConcurrency" | "maxUses"
-
-const show = (value: unknown): string => {
-  if (Duration.isDuration(value)) return Duration.format(value)
-  return typeof value === "string" ? JSON.stringify(value) : Inspectable.toStringUnknown(value, 0)
-}
-
-/** `NaN` for what is no duration. Effect reads a negative number as zero, which would hide the mistake. */
-const decodeMillis = (input: Duration.DurationInput): number => {
-  if (typeof input === "number") return input
-  if (typeof input === "bigint" && input < 0n) return NaN
-  if (typeof input === "string" && input.trimStart().startsWith("-")) return NaN
-  if (Array.isArray(input) && !input.every((part) => part >= 0)) return NaN
-  return Option.match(Duration.decodeUnknown(input), { onNone: () => NaN, onSome: Duration.toMillis })
-}
 
 /**
  * Checks a new size for a pool. Fails with `InvalidPoolConfig` when the two don't go together, or with `maxIdle`.

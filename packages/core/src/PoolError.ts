@@ -69,6 +69,7 @@ export type AcquireError =
   | SessionLost
   | PoolSuspended
   | PoolClosed
+  | InvalidPoolConfig
 
 /**
  * Everything that a pool may fail with, from being made to its last lease.
@@ -83,7 +84,7 @@ export type AcquireError =
  * @since 0.1.0
  * @category models
  */
-export type PoolError = AcquireError | InvalidPoolConfig
+export type PoolError = AcquireError
 
 /**
  * Whether a value is one of the errors of this module.
@@ -434,7 +435,8 @@ export class PoolClosed extends Data.TaggedError("PoolClosed")<{ readonly pool: 
 }
 
 /**
- * An option of the pool is wrong, or does not go with another. Nothing was opened.
+ * An option of the pool is wrong, or does not go with another, and nothing was opened; or one of a caller's own, and the
+ * caller got nothing.
  *
  * @example
  * ```ts

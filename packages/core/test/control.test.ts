@@ -289,3 +289,18 @@ describe("awaitReady", () => {
       assert.include(error.message, "wrong password")
     }))
 })
+
+describe("drain over no duration at all", () => {
+  it.scoped("is refused by name, and replaces nothing", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server)
+      yield* use(pool)
+      for (const over of [-1, NaN, "soon" as "1 second"]) {
+        const error = failsWith(yield* Effect.exit(pool.drain({ over })), "InvalidPoolConfig")
+        assert.strictEqual(error.option, "over")
+      }
+      yield* settle
+      assert.strictEqual(yield* use(pool), 1)
+    }))
+})

@@ -44,6 +44,9 @@ export class Admission {
   outage: Trouble | undefined = undefined
   private limited: Trouble | undefined = undefined
   private lastGood = -Infinity
+  private lastReturn = -Infinity
+  /** the attempt that seems to have ended an outage, and that outage; nobody has given its connection back yet */
+  private unproved: { readonly attempt: number; readonly outage: Trouble } | undefined = undefined
   /** attempts so far, and how many of them had begun when one last failed: those say nothing about what came after */
   private attempts = 0
   private outdated = 0
@@ -157,9 +160,23 @@ export class Admission {
   connected(now: number, attempt: number): void {
     if (attempt <= this.outdated) return
     this.ramp = this.outage === undefined ? Math.min(this.ramp * 2, Number.MAX_SAFE_INTEGER) : 1
+    if (this.outage !== undefined) this.unproved = { attempt, outage: this.outage }
     this.outage = undefined
     this.limited = undefined
     this.lastGood = now
+  }
+
+  /**
+   * A connection died before its first healthy return. If it was the one that seemed to end an outage, that goes on: a
+   * proxy lets everybody in while the server behind it is down. Returns since when there is trouble.
+   */
+  disproved(attempt: number, now: number): number {
+    if (this.unproved?.attempt !== attempt) return now
+    const { since } = this.unproved.outage
+    this.unproved = undefined
+    this.lastGood = this.lastReturn
+    if (this.outage !== undefined) this.outage = { ...this.outage, since }
+    return since
   }
 
   /**
@@ -201,6 +218,8 @@ export class Admission {
   /** a connection came back in order; returns whether the schedule starts anew with the next failure */
   returned(now: number, attempt: number): boolean {
     this.lastGood = now
+    this.lastReturn = now
+    this.unproved = undefined
     return attempt > this.outdated
   }
 }

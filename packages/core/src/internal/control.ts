@@ -1,17 +1,17 @@
 /**
  * What an operator can do to a pool while it works. Each decides in one step and leaves the rest to the pump.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { Drain, Size } from "../Pool.js"
 import * as PoolConfig from "../PoolConfig.js"
-import type { AcquireError, InvalidPoolConfig } from "../PoolError.js"
-import { PoolClosed } from "../PoolError.js"
+import type { AcquireError } from "../PoolError.js"
+import { InvalidPoolConfig, PoolClosed } from "../PoolError.js"
 import type { Engine } from "./engine.js"
 import { State } from "./entry.js"
 import * as Housekeeping from "./housekeeping.js"
+import { decodeMillis, show } from "./input.js"
 import { until } from "./until.js"
 
 /** @internal */
@@ -35,13 +35,20 @@ export const evictIdle = <C>(engine: Engine<C>): Effect.Effect<number> =>
   })
 
 /** @internal */
-export const drain = <C>(engine: Engine<C>, { hard = false, over = 0 }: Drain): Effect.Effect<void> =>
-  Effect.map(
+export const drain = <C>(
+  engine: Engine<C>,
+  { hard = false, over = 0 }: Drain
+): Effect.Effect<void, InvalidPoolConfig> => {
+  const spread = decodeMillis(over)
+  if (!(spread >= 0)) {
+    const requirement = `must be a duration of zero or more, not ${show(over)}`
+    return Effect.fail(new InvalidPoolConfig({ pool: engine.config.name, option: "over", requirement }))
+  }
+  return Effect.map(
     Effect.forEach(engine.entries, (entry) => Effect.map(Random.next, (share) => [entry, share] as const)),
     (draws) => {
       const shares = new Map(draws)
       const now = engine.now()
-      const spread = Duration.toMillis(over)
       if (engine.hub.heard) engine.hub.tell({ _tag: "Drained", overMillis: spread, hard })
       // those that are still being opened, too: with what they began with, such as a password that has changed since
       for (const entry of engine.entries) {
@@ -56,6 +63,7 @@ export const drain = <C>(engine: Engine<C>, { hard = false, over = 0 }: Drain): 
       engine.tick()
     }
   )
+}
 
 /** @internal */
 export const suspend = <C>(engine: Engine<C>): Effect.Effect<void> =>

@@ -42,7 +42,8 @@ export class Counters {
     NestedAcquire: 0,
     SessionLost: 0,
     PoolSuspended: 0,
-    PoolClosed: 0
+    PoolClosed: 0,
+    InvalidPoolConfig: 0
   }
 }
 

@@ -6,7 +6,6 @@
  * starts connects, and it runs after every step that could allow it to.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
@@ -115,13 +114,14 @@ export class Engine<C> {
   ): void {
     const now = this.now()
     waiter.since = now
-    const refusal = Refusal.refuse(this, now, whenExhausted)
+    const patience = Refusal.patience(this, timeout, whenExhausted)
+    const refusal = typeof patience === "number" ? Refusal.refuse(this, now, whenExhausted) : patience
     if (refusal !== undefined) {
       Refusal.turnAway(this, waiter, refusal)
       this.pump(now)
       return
     }
-    waiter.deadline = now + (timeout === undefined ? this.config.acquireTimeout : Duration.toMillis(timeout))
+    waiter.deadline = now + (patience as number)
     this.queue.add(waiter)
     this.pump(now)
     if (waiter.queued) this.counters.waited++

@@ -53,6 +53,7 @@ const check = <C>(engine: Engine<C>, count: number) => {
           ),
         PoolClosed: Effect.die,
         PoolSuspended: Effect.die,
+        InvalidPoolConfig: Effect.die,
         // a pool that is being made has no leases yet
         NestedAcquire: Effect.die,
         SessionLost: Effect.die

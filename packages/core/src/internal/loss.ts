@@ -49,6 +49,6 @@ export const found = <C>(engine: Engine<C>, entry: Entry<C>): void => {
 
 const died = <C>(engine: Engine<C>, entry: Entry<C>, cause: unknown): void => {
   const now = engine.now()
-  if (!entry.proven) Outage.record(engine, entry, now, "transient", cause)
+  if (!entry.proven) Outage.record(engine, entry, engine.admission.disproved(entry.id, now), "transient", cause)
   engine.pump(now)
 }

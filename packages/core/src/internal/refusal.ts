@@ -7,6 +7,7 @@ import type { Holder } from "../PoolHolder.js"
 import { snapshot } from "./counters.js"
 import type { Engine } from "./engine.js"
 import { State } from "./entry.js"
+import { decodeMillis, show } from "./input.js"
 import * as Nested from "./nested.js"
 import * as Outage from "./outage.js"
 import type { Waiter } from "./waiterQueue.js"
@@ -25,6 +26,26 @@ export const refused = <C, E extends PoolError.AcquireError>(engine: Engine<C>, 
 /** @internal */
 export const turnAway = <C>(engine: Engine<C>, waiter: Waiter<C>, error: PoolError.AcquireError): void =>
   waiter.fail(refused(engine, error, engine.now() - waiter.since))
+
+/**
+ * How long a caller waits at most, by its own options or else the pool's; or what is wrong with them.
+ *
+ * @internal
+ */
+export const patience = <C>(
+  { config }: Engine<C>,
+  timeout: AcquireOptions["timeout"],
+  whenExhausted: AcquireOptions["whenExhausted"]
+): number | PoolError.InvalidPoolConfig => {
+  const wrong = (option: string, requirement: string, given: unknown) =>
+    new PoolError.InvalidPoolConfig({ pool: config.name, option, requirement: `${requirement}, not ${show(given)}` })
+  if (whenExhausted !== undefined && whenExhausted !== "wait" && whenExhausted !== "fail") {
+    return wrong("whenExhausted", "must be \"wait\" or \"fail\"", whenExhausted)
+  }
+  if (timeout === undefined) return config.acquireTimeout
+  const millis = decodeMillis(timeout)
+  return millis >= 0 ? millis : wrong("timeout", "must be a duration of zero or more", timeout)
+}
 
 /**
  * Why a caller that comes now may not even wait, if so.

@@ -2,7 +2,6 @@
  * Sessions: everything inside one, children included, runs on one connection. A session is a lease whose `Hold` carries
  * a `Level`; calls inside find it through their lineage, and take a turn on it instead of asking the pool.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { type AcquireOptions, Region } from "../AcquireOptions.js"
 import type { AcquireError } from "../PoolError.js"
@@ -16,7 +15,7 @@ import type { Restore } from "./lease.js"
 import { Level, Turn } from "./level.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
-import { refused } from "./refusal.js"
+import { patience, refused } from "./refusal.js"
 
 const hasLevel = (hold: Hold<any>): boolean => hold.level !== undefined
 
@@ -82,15 +81,16 @@ const wait = <C>(
 ): Effect.Effect<AcquireOptions | undefined, AcquireError> =>
   Effect.flatMap(Region, (region) => {
     const { engine } = level
+    const whenExhausted = options.whenExhausted ?? region.whenExhausted
+    const millis = patience(engine, options.timeout ?? region.timeout, whenExhausted)
+    if (typeof millis !== "number") return Effect.fail(refused(engine, millis, 0))
     // not the pool's own option: that one is about the pool's connections, and there is no lack of those
-    if ((options.whenExhausted ?? region.whenExhausted) === "fail") {
+    if (whenExhausted === "fail") {
       const { config: { name: pool } } = engine
       return Effect.fail(
         refused(engine, new TooManyConnections({ pool, reason: "Exhausted", stats: snapshot(engine) }), 0)
       )
     }
-    const timeout = options.timeout ?? region.timeout
-    const millis = timeout === undefined ? engine.config.acquireTimeout : Duration.toMillis(timeout)
     let turn: Turn | undefined
     return Effect.matchCauseEffect(
       restore(Effect.async<boolean, AcquireError>((resume) => {
