@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as PoolConfig from "@dbpool/core/PoolConfig"
 import type { ConnectFailed, InvalidPoolConfig, TooManyConnections } from "@dbpool/core/PoolError"
 import type * as Driver from "@dbpool/sql/Driver"
 import * as SqlPool from "@dbpool/sql/SqlPool"
+import * as SqlPoolConfig from "@dbpool/sql/SqlPoolConfig"
 import type * as Transaction from "@dbpool/sql/Transaction"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as PgClient from "@effect/sql-pg/PgClient"
@@ -123,7 +123,7 @@ export const make = (
   Scope.Scope | Reactivity.Reactivity
 > =>
   Effect.gen(function*() {
-    const { name } = yield* PoolConfig.resolve(options)
+    const { name } = yield* SqlPoolConfig.resolve(options)
     const target = yield* internalConfig.resolve(name, options)
     const pool = yield* SqlPool.make(makeDriver(target, options), { ...options, name })
     return Object.assign(pool, { dialect: "pg" as const })

@@ -5,14 +5,14 @@
  */
 import type { AcquireOptions } from "@dbpool/core/AcquireOptions"
 import * as Pool from "@dbpool/core/Pool"
-import * as PoolConfig from "@dbpool/core/PoolConfig"
 import type * as PoolError from "@dbpool/core/PoolError"
+import type * as PoolReset from "@dbpool/core/PoolReset"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
+import { dual, identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Driver, DriverConnection } from "./Driver.js"
@@ -20,8 +20,11 @@ import * as Client from "./internal/client.js"
 import { SqlLease } from "./internal/lease.js"
 import type { Dialect } from "./internal/member.js"
 import { Member } from "./internal/member.js"
+import * as Region from "./internal/region.js"
 import * as internalTransaction from "./internal/transaction.js"
+import * as Upkeep from "./internal/upkeep.js"
 import type { SqlConnection } from "./SqlConnection.js"
+import * as SqlPoolConfig from "./SqlPoolConfig.js"
 import type { Refine, TransactionError } from "./SqlPoolError.js"
 import { refineErrors } from "./SqlPoolError.js"
 import type * as Transaction from "./Transaction.js"
@@ -79,17 +82,53 @@ export interface SqlPool extends Pool.Pool<SqlConnection> {
 export const SqlPool: Context.Tag<SqlPool, SqlPool> = Context.GenericTag<SqlPool>("~@dbpool/sql/SqlPool")
 
 /**
- * The options of every SQL pool, on top of those of every pool.
+ * What is run on every new connection before anybody gets it: statements, or an effect.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options extends PoolConfig.PoolOptions {
+export type Setup<R = never> =
+  | ReadonlyArray<string>
+  | ((connection: SqlConnection) => Effect.Effect<unknown, unknown, R>)
+
+/**
+ * What is done to a connection that comes back, before it is lent again.
+ *
+ * - `"rollback-if-needed"`: what its holder left open is rolled back; otherwise nothing is sent
+ * - `"always-rollback"`: ROLLBACK is sent every time
+ * - `"session"`: rolled back if needed, then everything its holder left in the session is forgotten (settings, temporary
+ *   tables, locks, prepared statements), and `setup` is run again
+ * - `"none"`: nothing; a connection that comes back in a transaction is closed
+ * - a function: rolled back if needed, then the function is run every time
+ * - a `PoolReset`: what it says, and nothing else
+ *
+ * Bounded by `resetTimeout`; a connection whose reset fails, answers `false`, or leaves it in a transaction is closed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reset<R = never> =
+  | "rollback-if-needed"
+  | "always-rollback"
+  | "session"
+  | "none"
+  | PoolReset.Reset<SqlConnection, R>
+  | ((connection: SqlConnection) => Effect.Effect<unknown, unknown, R>)
+
+/**
+ * The options of every SQL pool: plain ones, and what is run on its connections.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<RS = never, RR = never> extends SqlPoolConfig.SqlPoolOptions {
   /**
-   * How long a COMMIT may go unanswered, which nothing can interrupt; then the transaction fails with `CommitUnknown`.
-   * Default: 10 seconds
+   * Prepares every new connection before anybody gets it: statements, or an effect. It is part of connecting:
+   * `connectTimeout` bounds both together, and its failure is a failed connect. Default: nothing
    */
-  readonly commitTimeout?: Duration.DurationInput | undefined
+  readonly setup?: Setup<RS> | undefined
+  /** What is done to a connection that comes back. Default: `"rollback-if-needed"` */
+  readonly reset?: Reset<RR> | undefined
 }
 
 /**
@@ -115,38 +154,37 @@ export interface Options extends PoolConfig.PoolOptions {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <C extends DriverConnection, R>(
+export const make = <C extends DriverConnection, R, RS = never, RR = never>(
   driver: Driver<C, R>,
-  options: Options
+  options: Options<RS, RR>
 ): Effect.Effect<
   SqlPool,
   PoolError.InvalidPoolConfig | PoolError.ConnectFailed | PoolError.TooManyConnections,
-  R | Scope.Scope | Reactivity.Reactivity
+  R | RS | RR | Scope.Scope | Reactivity.Reactivity
 > =>
   Effect.gen(function*() {
-    const config = yield* PoolConfig.resolve(options)
-    const commitTimeout = yield* PoolConfig.bound(config.name, "commitTimeout", options.commitTimeout ?? "10 seconds")
+    const config = yield* SqlPoolConfig.resolve(options)
+    const { maxStatements, name, validateOn } = config
+    const clock = yield* Effect.clock
     const reactivity = yield* Reactivity.Reactivity
-    const dialect: Dialect = { name: config.name, driver: driver as unknown as Driver }
-    const pool = yield* Pool.make<Member, unknown, R | Scope.Scope>({
-      ...options,
-      name: config.name,
+    const dialect: Dialect = { name, driver: driver as unknown as Driver, config, clock }
+    const setup = yield* Upkeep.setup(name, options.setup)
+    const pool = yield* Pool.make<Member, unknown, R | RS | Scope.Scope, never, never, RS | RR>({
+      ...config,
+      validateOn: validateOn.filter((moment) => moment === "acquire" || moment === "return"),
       connect: Effect.map(driver.connect, (connection) => new Member(dialect, connection)),
-      connectFault: driver.connectFault,
-      validate: (member) => member.connection.validate,
+      setup,
+      connectFault: Upkeep.connectFault(driver),
+      validate: (member) => Effect.zipRight(member.connection.validate, member.proof.established),
       condition: (member) => member.connection.condition(),
       cancel: (member) => member.connection.cancel,
-      reset: (member) => member.connection.rollback,
+      reset: yield* Upkeep.reset(name, options.reset ?? "rollback-if-needed", setup),
+      worn: maxStatements === Infinity ? undefined : (member) => member.statements >= maxStatements,
       onLost: (member, lost) => member.connection.onLost(lost),
       destroy: (member) => member.connection.destroy()
     })
     const leasing = lending(pool)
-    const transactor = {
-      pool,
-      dialect,
-      commitTimeout,
-      resetTimeout: config.resetTimeout
-    }
+    const transactor = { pool, dialect }
     const transaction: SqlPool["transaction"] = (options) => (self) =>
       refineErrors(internalTransaction.run(transactor, options, identity, self)) as never
     const acquireWith = leasing.acquire
@@ -193,6 +231,60 @@ const lending = (pool: Pool.Pool<Member>) => ({
       return Stream.ensuring(Stream.suspend(() => f(connection)), Effect.sync(() => connection.end()))
     }, options)
 })
+
+/**
+ * Bounds every statement that is run inside an effect, whatever the pool and whoever sends it; what a call says itself
+ * comes first. A statement that takes longer is cancelled on the server and fails with the `StatementError` of reason
+ * `StatementTimeout`; in a transaction only rolling back is left then. COMMIT and ROLLBACK have bounds of their own.
+ * `Duration.infinity` lifts the limit of the pool.
+ *
+ * @example
+ * ```ts
+ * import * as SqlPool from "@dbpool/sql/SqlPool"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * const report = Effect.gen(function*() {
+ *   const sql = yield* SqlClient.SqlClient
+ *   return yield* sql`select sum(total) from orders`
+ * }).pipe(SqlPool.withStatementTimeout("1 minute"))
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withStatementTimeout: {
+  (timeout: Duration.DurationInput): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, timeout: Duration.DurationInput): Effect.Effect<A, E, R>
+} = dual(
+  2,
+  <A, E, R>(self: Effect.Effect<A, E, R>, timeout: Duration.DurationInput): Effect.Effect<A, E, R> =>
+    Region.within(self, { timeout })
+)
+
+/**
+ * Says that every single statement of `SqlClient` inside an effect may be executed twice without harm. One whose
+ * connection is lost under way is then sent once more on another, instead of failing with `ConnectionLost`. Statements
+ * in transactions, sessions and leases are never repeated.
+ *
+ * @example
+ * ```ts
+ * import * as SqlPool from "@dbpool/sql/SqlPool"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * const touch = (id: number) =>
+ *   Effect.gen(function*() {
+ *     const sql = yield* SqlClient.SqlClient
+ *     yield* sql`update users set seen = true where id = ${id}`
+ *   }).pipe(SqlPool.idempotent)
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const idempotent = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Region.within(self, { idempotent: true })
 
 export {
   /**

@@ -16,6 +16,11 @@ export * as SqlPool from "./SqlPool.js"
 /**
  * @since 0.1.0
  */
+export * as SqlPoolConfig from "./SqlPoolConfig.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as SqlPoolError from "./SqlPoolError.js"
 
 /**

@@ -46,12 +46,19 @@ export class FakeServer {
   readonly connections: Array<FakeConnection> = []
   /** what was sent, in order: `1: BEGIN` */
   readonly log: Array<string> = []
+  /** which connections were validated, in order */
+  readonly validated: Array<number> = []
   /** which statements were cancelled */
   readonly cancels: Array<string> = []
   /** which statements were to leave nothing behind */
   readonly unprepared: Array<string> = []
   /** what is committed */
   data: Array<string> = []
+  /** what it refuses for this reason while connecting, it always will */
+  fatal: StatementReason | undefined = undefined
+  /** after so many rows of a stream the connection is gone, or no more come */
+  unsentAfter = Infinity
+  silentAfter = Infinity
   /** connects take for ever */
   unreachable = false
   private readonly script: Array<{ readonly sql: string; readonly answer: Answer; times: number }> = []
@@ -90,7 +97,10 @@ export class FakeServer {
       }),
       (connection) => Effect.sync(() => connection.close())
     ) as Effect.Effect<FakeConnection, unknown, Scope.Scope>,
-    connectFault: () => "transient",
+    connectFault: (error) =>
+      error instanceof FakeError && error.failure._tag === "refused" && error.failure.reason === this.fatal
+        ? "fatal"
+        : "transient",
     classify: (error) => error instanceof FakeError ? error.failure : { _tag: "lost" },
     compiler: Statement.makeCompilerSqlite(),
     transformRows: undefined,
@@ -111,6 +121,11 @@ interface Running {
 export class FakeConnection implements Driver.DriverConnection {
   status: "none" | "open" | "failed" = "none"
   broken: unknown = undefined
+  /** the server has forgotten it, or the network lost it on the way, and nobody has noticed yet */
+  stale = false
+  mute = false
+  /** what SET has set in the session */
+  readonly settings = new Set<string>()
   closed = 0
   running: Running | undefined = undefined
   private written: Array<string> = []
@@ -161,8 +176,15 @@ export class FakeConnection implements Driver.DriverConnection {
     const end = Effect.sync(() => this.server.log.push(`${this.server.name}${this.id}: end of ${sql}`))
     return Stream.unwrapScoped(Effect.map(
       Effect.zipLeft(this.execute(sql, params, "object", objection), Effect.addFinalizer(() => end)),
-      (rows) => Stream.rechunk(Stream.fromIterable(rows), 1)
+      (rows) => Stream.rechunk(this.cut(rows), 1)
     ))
+  }
+
+  private cut(rows: ReadonlyArray<any>): Stream.Stream<any, unknown> {
+    const { silentAfter, unsentAfter } = this.server
+    const first = Stream.fromIterable(rows.slice(0, Math.min(silentAfter, unsentAfter)))
+    if (rows.length > unsentAfter) return Stream.concat(first, Stream.fail(gone("unsent")))
+    return rows.length > silentAfter ? Stream.concat(first, Stream.never) : first
   }
 
   readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.suspend(() => {
@@ -196,9 +218,11 @@ export class FakeConnection implements Driver.DriverConnection {
     })
   })
 
-  readonly validate: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.broken === undefined ? Effect.void : Effect.fail(this.broken)
-  )
+  readonly validate: Effect.Effect<void, unknown> = Effect.suspend(() => {
+    this.server.validated.push(this.id)
+    if (this.mute) return Effect.never
+    return this.broken === undefined && !this.stale ? Effect.void : Effect.fail(gone("lost"))
+  })
 
   condition() {
     if (this.broken !== undefined) return "broken"
@@ -266,7 +290,9 @@ export class FakeConnection implements Driver.DriverConnection {
     } else if (word === "RELEASE") {
       if (at < 0) return refusal("Syntax")
       this.savepoints.length = at
-    } else if (word === "insert") {
+    } else if (word === "SET") this.settings.add(name!)
+    else if (word === "RESET") this.settings.clear()
+    else if (word === "insert") {
       if (this.status === "none") this.server.data.push(name!)
       else this.written.push(name!)
     }

@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import { FakeServer } from "./server.js"
 
 /** A pool in the test's scope. At the end of a test that went well every lease is back, and every connection closed. */
-export const makePool = (server: FakeServer, options: SqlPool.Options = {}) =>
+export const makePool = <RS = never, RR = never>(server: FakeServer, options: SqlPool.Options<RS, RR> = {}) =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const pool = yield* Scope.extend(

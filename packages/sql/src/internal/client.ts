@@ -1,19 +1,17 @@
 /**
  * `@effect/sql`'s `SqlClient` over a pool. Its error channel must be `SqlError`: the typed error is the cause.
  */
-import type * as Pool from "@dbpool/core/Pool"
 import type { AcquireError } from "@dbpool/core/PoolError"
 import type * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { Connection } from "@effect/sql/SqlConnection"
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Carrier from "./carrier.js"
+import { ChannelConnection, toSqlError } from "./channel.js"
 import type { SqlLease } from "./lease.js"
-import type { Member } from "./member.js"
-import { ChannelConnection, toSqlError } from "./member.js"
+import * as Repeat from "./repeat.js"
 import * as Statement from "./statement.js"
 import type { Transactor } from "./transaction.js"
 import * as Transaction from "./transaction.js"
@@ -26,27 +24,24 @@ export interface Options {
   readonly reactivity: Reactivity.Reactivity.Service
 }
 
-const lift = (error: SqlError | AcquireError): SqlError => error instanceof SqlError ? error : toSqlError(error)
-
-const single = (pool: Pool.Pool<Member>) => <A>(f: (connection: Connection) => Effect.Effect<A, SqlError>) =>
-  Effect.mapError(pool.use((member) => f(member.asConnection)), lift)
-
 /** @internal */
 export const make = (options: Options): SqlClient.SqlClient => {
   const { reactivity, transactor } = options
-  const { driver } = transactor.dialect
-  const alone = single(transactor.pool)
+  const { dialect, pool } = transactor
+  const { driver } = dialect
   const runner: Statement.Runner = {
     use: (fiber, f) => {
-      const level = Carrier.find(fiber.currentContext, transactor.pool)
-      return level === undefined ? alone(f) : f(level.asConnection)
+      const level = Carrier.find(fiber.currentContext, pool)
+      return level === undefined
+        ? Repeat.single(dialect, pool.use((member) => f(member.asConnection)))
+        : f(level.asConnection)
     },
     stream: (f) =>
       Stream.unwrap(Effect.withFiberRuntime((fiber) => {
-        const level = Carrier.find(fiber.currentContext, transactor.pool)
+        const level = Carrier.find(fiber.currentContext, pool)
         return Effect.succeed(
           level === undefined
-            ? Stream.mapError(transactor.pool.stream((member) => f(member.asConnection)), lift)
+            ? Repeat.stream(dialect, pool.stream((member) => f(member.asConnection)))
             : f(level.asConnection)
         )
       })),

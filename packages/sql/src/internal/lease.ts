@@ -3,10 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { SqlConnection } from "../SqlConnection.js"
+import type { QueryOptions, SqlConnection } from "../SqlConnection.js"
 import type { QueryError } from "../SqlPoolError.js"
 import { LeaseReleased } from "../SqlPoolError.js"
-import type { Channel, Member, Mode } from "./member.js"
+import type { Channel, Mode } from "./channel.js"
+import type { Member } from "./member.js"
 import { abandonUnfinished, toQueryError } from "./member.js"
 import { Mutex } from "./mutex.js"
 
@@ -24,37 +25,60 @@ export class SqlLease implements SqlConnection, Channel {
     this.ended = true
   }
 
-  query(sql: string, params: ReadonlyArray<unknown> = []): Effect.Effect<ReadonlyArray<any>, QueryError> {
-    return this.run(sql, params, "object")
+  query(
+    sql: string,
+    params: ReadonlyArray<unknown> = [],
+    options?: QueryOptions
+  ): Effect.Effect<ReadonlyArray<any>, QueryError> {
+    return this.run(sql, params, "object", options)
   }
 
   values(
     sql: string,
-    params: ReadonlyArray<unknown> = []
+    params: ReadonlyArray<unknown> = [],
+    options?: QueryOptions
   ): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, QueryError> {
-    return this.run(sql, params, "array")
+    return this.run(sql, params, "array", options)
   }
 
-  raw(sql: string, params: ReadonlyArray<unknown> = []): Effect.Effect<unknown, QueryError> {
-    return this.run(sql, params, "raw")
+  raw(
+    sql: string,
+    params: ReadonlyArray<unknown> = [],
+    options?: QueryOptions
+  ): Effect.Effect<unknown, QueryError> {
+    return this.run(sql, params, "raw", options)
   }
 
   run(
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
-    unprepared?: boolean
+    options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
     return this.mutex.withLock(Effect.mapError(
-      this.member.connection.execute(sql, params, mode, this.objection, unprepared),
+      this.member.proof.before(
+        "statement",
+        this.member.send(sql, params, mode, options, this.objection),
+        this.objection
+      ),
       (cause) => this.failed(cause)
     ))
   }
 
-  stream(sql: string, params: ReadonlyArray<unknown> = []): Stream.Stream<any, QueryError> {
+  stream(
+    sql: string,
+    params: ReadonlyArray<unknown> = [],
+    options?: QueryOptions
+  ): Stream.Stream<any, QueryError> {
     return Stream.unwrapScoped(Effect.as(
       this.mutex.scoped,
-      Stream.mapError(this.member.connection.stream(sql, params, this.objection), (cause) => this.failed(cause))
+      Stream.mapError(
+        this.member.proof.beforeStream(
+          this.member.sendStream(sql, params, options, this.objection),
+          this.objection
+        ),
+        (cause) => this.failed(cause)
+      )
     ))
   }
 

@@ -5,17 +5,25 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { QueryOptions } from "../SqlConnection.js"
 import type { QueryError } from "../SqlPoolError.js"
-import { LeaseReleased } from "../SqlPoolError.js"
+import { CommitFailed, LeaseReleased } from "../SqlPoolError.js"
 import { isConflict } from "../StatementError.js"
 import type { TransactionConflict } from "../Transaction.js"
-import type { Channel, Member, Mode } from "./member.js"
-import { abandonUnfinished, ChannelConnection, toQueryError } from "./member.js"
+import type { Channel, Mode } from "./channel.js"
+import { ChannelConnection } from "./channel.js"
+import type { Member } from "./member.js"
+import { abandonUnfinished, toQueryError } from "./member.js"
 import { Mutex } from "./mutex.js"
+import { TimedOut } from "./timeout.js"
+
+const afterTimeout = "not sent, because a statement before it timed out: the transaction can only be rolled back"
 
 /** what the connection saw during one attempt of a whole transaction; every level of it writes here @internal */
 export interface Journal {
   conflict: TransactionConflict | undefined
+  /** the connection did not pass validation, and nothing was sent on it */
+  stale: boolean
   savepoints: number
 }
 
@@ -28,6 +36,8 @@ export class Level implements Channel {
   /** the savepoint of a nested level that failed or was interrupted: undone before anything else happens here */
   private undo: string | undefined = undefined
   private ended = false
+  /** a statement of this level took too long: its effect is not known here, so the level can only be rolled back */
+  private spoiled: TimedOut | undefined = undefined
 
   constructor(
     readonly member: Member,
@@ -48,9 +58,9 @@ export class Level implements Channel {
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
-    unprepared?: boolean
+    options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
-    return this.mutex.withLock(this.unlocked(sql, params, mode, unprepared))
+    return this.mutex.withLock(this.unlocked(sql, params, mode, options))
   }
 
   /** the caller holds the lock */
@@ -58,28 +68,32 @@ export class Level implements Channel {
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
-    unprepared?: boolean
+    options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
     return Effect.suspend(() => {
-      const statement = this.send(sql, params, mode, unprepared)
+      const statement = this.send(sql, params, mode, options)
       return this.undo === undefined ? statement : Effect.zipRight(this.settle, statement)
     })
   }
 
-  stream(sql: string, params: ReadonlyArray<unknown>): Stream.Stream<any, QueryError> {
+  stream(sql: string, params: ReadonlyArray<unknown>, options?: QueryOptions): Stream.Stream<any, QueryError> {
     return Stream.unwrapScoped(Effect.as(
       Effect.zipRight(this.mutex.scoped, this.settle),
-      Stream.mapError(this.member.connection.stream(sql, params, this.objection), (cause) => this.failed(cause))
+      Stream.mapError(this.member.sendStream(sql, params, options, this.objection), (cause) => this.failed(cause))
     ))
   }
 
   /** waits for the statements that are still under way, and lets no more in */
-  get finish(): Effect.Effect<void, QueryError> {
-    const { connection } = this.member
+  get finish(): Effect.Effect<void, QueryError | CommitFailed> {
+    const { connection, dialect: { name: pool } } = this.member
     const quiet = Effect.suspend(() => connection.condition() === "busy" ? connection.cancel : Effect.void)
     return this.mutex.withLock(
-      Effect.zipRight(this.settle, Effect.mapError(quiet, (cause) => this.failed(cause))).pipe(
-        Effect.andThen(() => this.end())
+      Effect.suspend((): Effect.Effect<void, QueryError | CommitFailed> =>
+        this.spoiled === undefined
+          ? Effect.zipRight(this.settle, Effect.mapError(quiet, (cause) => this.failed(cause))).pipe(
+            Effect.andThen(() => this.end())
+          )
+          : Effect.fail(new CommitFailed({ pool, reason: "RolledBack", cause: undefined }))
       )
     )
   }
@@ -107,13 +121,14 @@ export class Level implements Channel {
   }
 
   /** why nothing may be sent any more, if so: the transaction was ended by us, by the server, or by a raw COMMIT */
-  readonly objection = (): LeaseReleased | undefined => {
+  readonly objection = (): LeaseReleased | TimedOut | undefined => {
     const { connection, dialect } = this.member
     const left = connection.transactionStatus() === "none" && !["busy", "broken"].includes(connection.condition())
-    return left || this.isOver ? new LeaseReleased({ pool: dialect.name, what: "transaction" }) : undefined
+    return left || this.isOver ? new LeaseReleased({ pool: dialect.name, what: "transaction" }) : this.spoiled
   }
 
   failed(cause: unknown): QueryError {
+    if (cause instanceof TimedOut) this.spoiled ??= new TimedOut(afterTimeout)
     const error = toQueryError(this.member.dialect, cause, true)
     if (error._tag === "StatementError" && isConflict(error.reason)) {
       this.journal.conflict = { reason: error.reason, cause: error }
@@ -125,10 +140,10 @@ export class Level implements Channel {
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
-    unprepared?: boolean
+    options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
     return Effect.mapError(
-      this.member.connection.execute(sql, params, mode, this.objection, unprepared),
+      this.member.send(sql, params, mode, options, this.objection),
       (cause) => this.failed(cause)
     )
   }

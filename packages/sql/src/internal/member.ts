@@ -1,29 +1,38 @@
 /**
- * What the pool of the SQL layer is a pool of: a driver's connection, with the face that `@effect/sql` wants to see.
+ * What the pool of the SQL layer is a pool of: a driver's connection, and what is known about its use.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
-import { SqlError } from "@effect/sql/SqlError"
-import * as Chunk from "effect/Chunk"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Driver, DriverConnection } from "../Driver.js"
-import type { QueryError, SqlPoolError } from "../SqlPoolError.js"
+import type { Driver, DriverConnection, Objection } from "../Driver.js"
+import type { QueryOptions } from "../SqlConnection.js"
+import type { SqlPoolConfig } from "../SqlPoolConfig.js"
+import type { QueryError } from "../SqlPoolError.js"
 import { ConnectionLost, LeaseReleased, NoSuchConnection } from "../SqlPoolError.js"
 import { StatementError } from "../StatementError.js"
-
-/** @internal */
-export type Mode = "object" | "array" | "raw"
+import type { Channel, Mode } from "./channel.js"
+import { ChannelConnection } from "./channel.js"
+import * as Timeout from "./timeout.js"
+import { Proof, Stale } from "./validation.js"
 
 /** what every statement of one pool has in common @internal */
 export interface Dialect {
   readonly name: string
   readonly driver: Driver
+  readonly config: SqlPoolConfig
+  readonly clock: Clock.Clock
 }
 
-/** what a statement's error means; an objection of our own means what it says @internal */
+/** what a statement's error means; an error of our own means what it says @internal */
 export const toQueryError = (dialect: Dialect, cause: unknown, inTransaction: boolean): QueryError => {
   if (cause instanceof LeaseReleased) return cause
   const pool = dialect.name
+  if (cause instanceof Timeout.TimedOut) {
+    const reason = "StatementTimeout"
+    return new StatementError({ pool, reason, code: undefined, constraint: undefined, inTransaction, cause })
+  }
+  if (cause instanceof Stale) return new NoSuchConnection({ pool, cause })
   const failure = dialect.driver.classify(cause)
   if (failure._tag === "refused") {
     const { code, constraint, reason } = failure
@@ -32,73 +41,6 @@ export const toQueryError = (dialect: Dialect, cause: unknown, inTransaction: bo
   return failure._tag === "unsent" && !inTransaction
     ? new NoSuchConnection({ pool, cause })
     : new ConnectionLost({ pool, inTransaction, cause })
-}
-
-/** `SqlClient` knows one error only: ours travels inside @internal */
-export const toSqlError = (error: SqlPoolError): SqlError => new SqlError({ cause: error, message: error.message })
-
-/** statements on one connection, wherever it is used: for one statement, a lease or a transaction @internal */
-export interface Channel {
-  readonly run: (
-    sql: string,
-    params: ReadonlyArray<unknown>,
-    mode: Mode,
-    unprepared?: boolean
-  ) => Effect.Effect<any, QueryError>
-  readonly stream: (sql: string, params: ReadonlyArray<unknown>) => Stream.Stream<any, QueryError>
-}
-
-/** @internal */
-export class ChannelConnection implements Connection {
-  constructor(readonly channel: Channel) {}
-
-  execute(
-    sql: string,
-    params: ReadonlyArray<unknown>,
-    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
-  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
-    return this.rows(sql, params, transformRows, false)
-  }
-
-  executeRaw(sql: string, params: ReadonlyArray<unknown>): Effect.Effect<unknown, SqlError> {
-    return Effect.mapError(this.channel.run(sql, params, "raw"), toSqlError)
-  }
-
-  executeValues(
-    sql: string,
-    params: ReadonlyArray<unknown>
-  ): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
-    return Effect.mapError(this.channel.run(sql, params, "array"), toSqlError)
-  }
-
-  executeUnprepared(
-    sql: string,
-    params: ReadonlyArray<unknown>,
-    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
-  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
-    return this.rows(sql, params, transformRows, true)
-  }
-
-  private rows(
-    sql: string,
-    params: ReadonlyArray<unknown>,
-    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined,
-    unprepared: boolean
-  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
-    const rows = Effect.mapError(this.channel.run(sql, params, "object", unprepared), toSqlError)
-    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
-  }
-
-  executeStream(
-    sql: string,
-    params: ReadonlyArray<unknown>,
-    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
-  ): Stream.Stream<any, SqlError> {
-    const rows = Stream.mapError(this.channel.stream(sql, params), toSqlError)
-    return transformRows === undefined ?
-      rows :
-      Stream.mapChunks(rows, (chunk) => Chunk.unsafeFromArray(transformRows(Chunk.toReadonlyArray(chunk))))
-  }
 }
 
 /**
@@ -115,22 +57,62 @@ export const abandonUnfinished = ({ connection }: Member): void => {
 export class Member implements Channel {
   /** for single statements, whose lease begins and ends with them: no lock, nobody else is there */
   readonly asConnection: Connection = new ChannelConnection(this)
+  readonly proof: Proof
+  /** how many statements were sent on it */
+  statements = 0
 
-  constructor(readonly dialect: Dialect, readonly connection: DriverConnection) {}
+  constructor(readonly dialect: Dialect, readonly connection: DriverConnection) {
+    this.proof = new Proof(dialect, connection)
+  }
 
   run(
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
-    unprepared?: boolean
+    options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
     return Effect.mapError(
-      this.connection.execute(sql, params, mode, undefined, unprepared),
+      this.proof.before("statement", this.send(sql, params, mode, options)),
       (cause) => toQueryError(this.dialect, cause, false)
     )
   }
 
-  stream(sql: string, params: ReadonlyArray<unknown>): Stream.Stream<any, QueryError> {
-    return Stream.mapError(this.connection.stream(sql, params), (cause) => toQueryError(this.dialect, cause, false))
+  stream(sql: string, params: ReadonlyArray<unknown>, options?: QueryOptions): Stream.Stream<any, QueryError> {
+    return Stream.mapError(
+      this.proof.beforeStream(this.sendStream(sql, params, options)),
+      (cause) => toQueryError(this.dialect, cause, false)
+    )
+  }
+
+  /** fails with the driver's own error, or `TimedOut` */
+  send(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    options?: QueryOptions,
+    objection?: Objection
+  ): Effect.Effect<any, unknown> {
+    return Effect.withFiberRuntime((fiber) => {
+      this.statements++
+      return Timeout.bound(
+        this.connection.execute(sql, params, mode, objection, options?.unprepared),
+        Timeout.of(fiber, this.dialect, options)
+      )
+    })
+  }
+
+  sendStream(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    options?: QueryOptions,
+    objection?: Objection
+  ): Stream.Stream<any, unknown> {
+    return Stream.unwrap(Effect.withFiberRuntime((fiber) => {
+      this.statements++
+      return Effect.succeed(Timeout.boundStream(
+        this.connection.stream(sql, params, objection),
+        Timeout.of(fiber, this.dialect, options)
+      ))
+    }))
   }
 }

@@ -32,13 +32,12 @@ import type { Journal } from "./level.js"
 import { Level } from "./level.js"
 import type { Dialect, Member } from "./member.js"
 import { toQueryError } from "./member.js"
+import { Stale } from "./validation.js"
 
 /** @internal */
 export interface Transactor {
   readonly pool: Pool.Pool<Member>
   readonly dialect: Dialect
-  readonly commitTimeout: number
-  readonly resetTimeout: number
 }
 
 /**
@@ -103,10 +102,10 @@ const outermost = <A, E, R, X, RS>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | X, R | RS> => {
   const { retry } = options
-  if (retry === undefined) return once(transactor, options, lift, effect, { conflict: undefined, savepoints: 0 })
+  if (retry === undefined) return once(transactor, options, lift, effect, blank())
   return Effect.flatMap(Schedule.driver(retry), (driver) => {
     const attempt: Effect.Effect<A, E | X, R | RS> = Effect.suspend(() => {
-      const journal: Journal = { conflict: undefined, savepoints: 0 }
+      const journal = blank()
       return Effect.catchAllCause(
         once(transactor, options, lift, effect, journal),
         (cause) =>
@@ -122,7 +121,26 @@ const outermost = <A, E, R, X, RS>(
   })
 }
 
+const blank = (): Journal => ({ conflict: undefined, stale: false, savepoints: 0 })
+
+/** if its connection turns out to be stale before BEGIN, another one is tried */
 const once = <A, E, R, X>(
+  transactor: Transactor,
+  options: Options<any>,
+  lift: (error: TransactionError) => X,
+  effect: Effect.Effect<A, E, R>,
+  journal: Journal
+): Effect.Effect<A, E | X, R> => {
+  const attempt = () => lent(transactor, options, lift, effect, journal)
+  if (!transactor.dialect.config.validateOn.includes("transaction")) return attempt()
+  return Effect.catchAllCause(attempt(), (cause) => {
+    if (!journal.stale || Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
+    Object.assign(journal, blank())
+    return attempt()
+  })
+}
+
+const lent = <A, E, R, X>(
   transactor: Transactor,
   options: Options<any>,
   lift: (error: TransactionError) => X,
@@ -131,10 +149,10 @@ const once = <A, E, R, X>(
 ): Effect.Effect<A, E | X, R> => {
   const { dialect, pool } = transactor
   // the pool's own failures must be told from those of the effect, which may be of the same kind
-  let lent = false
+  let begun = false
   return Effect.mapError(
     pool.use((member) => {
-      lent = true
+      begun = true
       return Effect.uninterruptibleMask((restore) => {
         const level = new Level(member, journal)
         const body = begin(transactor, options, level).pipe(
@@ -156,14 +174,15 @@ const once = <A, E, R, X>(
         })
       })
     }),
-    (error) => lent ? error as E | X : lift(error as AcquireError)
+    (error) => begun ? error as E | X : lift(error as AcquireError)
   )
 }
 
 const begin = ({ dialect }: Transactor, options: Options<any>, { journal, member }: Level) =>
   Effect.mapError(
-    member.connection.execute(dialect.driver.begin(options), [], "object"),
+    member.proof.before("transaction", member.send(dialect.driver.begin(options), [], "object")),
     (cause) => {
+      journal.stale = cause instanceof Stale
       const error = toQueryError(dialect, cause, false)
       if (error instanceof NoSuchConnection) journal.conflict = { reason: "NoSuchConnection", cause: error }
       return error
@@ -181,7 +200,7 @@ const inside = <A, E, R>(pool: object, level: Level, effect: Effect.Effect<A, E,
 const rollback = (transactor: Transactor, { member: { connection } }: Level, cause: Cause.Cause<unknown>) =>
   Cause.isInterrupted(cause) || connection.condition() !== "dirty"
     ? Effect.void
-    : bounded(connection, connection.rollback, transactor.resetTimeout)
+    : bounded(connection, connection.rollback, transactor.dialect.config.resetTimeout)
 
 /**
  * Waits for the server, but not for ever: then the connection is destroyed, which ends the effect. Cheaper than a race,
@@ -206,7 +225,7 @@ const bounded = <A, E>(
 /** Nobody but us can send anything any more. */
 const commit = (transactor: Transactor, level: Level): Effect.Effect<void, TransactionError> =>
   Effect.suspend(() => {
-    const { dialect: { name: pool } } = transactor
+    const { dialect: { config: { commitTimeout }, name: pool } } = transactor
     const { journal, member: { connection } } = level
     const status = connection.transactionStatus()
     if (status === "none" && connection.condition() !== "broken") {
@@ -215,7 +234,7 @@ const commit = (transactor: Transactor, level: Level): Effect.Effect<void, Trans
     // a conflict that the transaction survived is no reason to repeat it, and would be fatal after a COMMIT of unknown fate
     if (status === "open") journal.conflict = undefined
     return Effect.flatMap(
-      bounded(connection, connection.commit, transactor.commitTimeout),
+      bounded(connection, connection.commit, commitTimeout),
       Exit.match({
         onSuccess: (outcome) =>
           outcome === "committed"
@@ -284,7 +303,7 @@ const keep = (
     if (failed) parent.undoTo(savepoint)
     const end = failed ? parent.settle : parent.unlocked(`RELEASE SAVEPOINT ${savepoint}`, [], "object")
     return Effect.zipRight(
-      Effect.flatten(bounded(connection, end, transactor.resetTimeout)),
+      Effect.flatten(bounded(connection, end, transactor.dialect.config.resetTimeout)),
       failed
         ? Effect.fail(new CommitFailed({ pool: transactor.dialect.name, reason: "RolledBack", cause: undefined }))
         : Effect.void

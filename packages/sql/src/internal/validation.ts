@@ -1,0 +1,74 @@
+/**
+ * Finding out whether a connection still works before it is used, by those who hold it. What nobody holds is validated
+ * by the pool.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { DriverConnection, Objection } from "../Driver.js"
+import type { ValidationMoment } from "../SqlPoolConfig.js"
+import type { Dialect } from "./member.js"
+
+/** the connection did not pass; nothing was sent on it @internal */
+export class Stale extends Error {
+  constructor(cause: unknown) {
+    super(`its connection did not pass validation: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause
+    })
+  }
+}
+
+/** when a connection was last known to work @internal */
+export class Proof {
+  private provedAt: bigint
+
+  constructor(private readonly dialect: Dialect, private readonly connection: DriverConnection) {
+    this.provedAt = dialect.clock.unsafeCurrentTimeNanos()
+  }
+
+  /** Makes sure, if that was asked for and is due, that the connection works, or gives it up. */
+  before<A>(
+    moment: ValidationMoment,
+    self: Effect.Effect<A, unknown>,
+    objection?: Objection
+  ): Effect.Effect<A, unknown> {
+    if (!this.dialect.config.validateOn.includes(moment)) return self
+    return Effect.tap(
+      Effect.suspend(() => this.isDue ? Effect.zipRight(this.establish(objection), self) : self),
+      this.established
+    )
+  }
+
+  beforeStream<A>(rows: Stream.Stream<A, unknown>, objection?: Objection): Stream.Stream<A, unknown> {
+    if (!this.dialect.config.validateOn.includes("statement")) return rows
+    return Stream.unwrap(Effect.as(this.before("statement", Effect.void, objection), rows))
+  }
+
+  readonly established = Effect.sync(() => {
+    this.provedAt = this.dialect.clock.unsafeCurrentTimeNanos()
+  })
+
+  /** what is in a transaction cannot be replaced any more */
+  private get isDue(): boolean {
+    const age = Number(this.dialect.clock.unsafeCurrentTimeNanos() - this.provedAt) / 1e6
+    return age > this.dialect.config.validateAfterIdle && this.connection.transactionStatus() === "none"
+  }
+
+  /** whoever objects has no right to the connection any more, and must not touch it */
+  private establish(objection: Objection = () => undefined): Effect.Effect<void, unknown> {
+    const { connection, dialect: { config: { validateTimeout } } } = this
+    const refusal = objection()
+    if (refusal !== undefined) return Effect.fail(refusal)
+    return Effect.interruptible(connection.validate).pipe(
+      Effect.timeoutFail({
+        duration: validateTimeout,
+        onTimeout: () => new Error(`no answer within ${validateTimeout} ms`)
+      }),
+      Effect.mapError((cause) => {
+        const refusal = objection()
+        if (refusal !== undefined) return refusal
+        connection.destroy()
+        return new Stale(cause)
+      })
+    )
+  }
+}
