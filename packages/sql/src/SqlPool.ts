@@ -82,6 +82,32 @@ export interface SqlPool extends Pool.Pool<SqlConnection> {
 export const SqlPool: Context.Tag<SqlPool, SqlPool> = Context.GenericTag<SqlPool>("~@dbpool/sql/SqlPool")
 
 /**
+ * Makes a service of the pool of one more database. A dialect provides it: `PgPool.layerOf(Orders, options)`. Its client
+ * is `pool.client`; the tag of `SqlClient` stays with the program's main database.
+ *
+ * @example
+ * ```ts
+ * import * as SqlPool from "@dbpool/sql/SqlPool"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import * as Effect from "effect/Effect"
+ *
+ * class Orders extends SqlPool.Tag("app/Orders")<Orders>() {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const users = yield* SqlClient.SqlClient
+ *   const { client: orders } = yield* Orders
+ *   const rows = yield* users`select id from users`
+ *   return yield* orders`select * from orders where ${orders.in("user_id", rows.map(({ id }) => id as number))}`
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self>(): Context.TagClass<Self, Id, SqlPool> =>
+  Context.Tag(id)<Self, SqlPool>()
+
+/**
  * What is run on every new connection before anybody gets it: statements, or an effect.
  *
  * @since 0.1.0

@@ -14,6 +14,7 @@ import { held } from "./holders.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
 import * as Session from "./session.js"
+import * as Trace from "./trace.js"
 import { Waiter } from "./waiterQueue.js"
 
 const noOptions: AcquireOptions = {}
@@ -79,7 +80,7 @@ const obtainEntry = <C>(
   options: AcquireOptions
 ): Effect.Effect<Entry<C>, AcquireError> => {
   const entry = engine.lendIdle()
-  return entry === undefined ? wait(engine, restore, options) : Effect.succeed(entry)
+  return entry === undefined ? Trace.waiting(engine, wait(engine, restore, options)) : Effect.succeed(entry)
 }
 
 const lent = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean): Hold<C> =>

@@ -16,6 +16,7 @@ import { Level, Turn } from "./level.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
 import { patience, refused } from "./refusal.js"
+import * as Trace from "./trace.js"
 
 const hasLevel = (hold: Hold<any>): boolean => hold.level !== undefined
 
@@ -55,23 +56,26 @@ export const enter = <C>(
   lasting: boolean,
   again: (rest: AcquireOptions) => Effect.Effect<Hold<C>, AcquireError>
 ): Effect.Effect<Hold<C>, AcquireError> =>
-  Effect.flatMap(level.tryEnter() ? Effect.succeed(undefined) : wait(level, restore, options), (rest) => {
-    if (rest !== undefined) return again(rest)
-    const { engine, entry, session } = level
-    if (entry.state !== State.leased) {
-      level.leave()
-      return Effect.fail(refused(engine, level.whyLost, 0))
+  Effect.flatMap(
+    level.tryEnter() ? Effect.succeed(undefined) : Trace.waiting(level.engine, wait(level, restore, options)),
+    (rest) => {
+      if (rest !== undefined) return again(rest)
+      const { engine, entry, session } = level
+      if (entry.state !== State.leased) {
+        level.leave()
+        return Effect.fail(refused(engine, level.whyLost, 0))
+      }
+      const turn = new Level(engine, entry, session, () => {
+        session.leases.delete(hold)
+        level.inside = undefined
+        level.leave()
+      })
+      level.inside = turn
+      const hold = Lineage.begin(engine, entry, lasting, turn)
+      if (lasting) session.leases.add(hold)
+      return Effect.succeed(hold)
     }
-    const turn = new Level(engine, entry, session, () => {
-      session.leases.delete(hold)
-      level.inside = undefined
-      level.leave()
-    })
-    level.inside = turn
-    const hold = Lineage.begin(engine, entry, lasting, turn)
-    if (lasting) session.leases.add(hold)
-    return Effect.succeed(hold)
-  })
+  )
 
 /** answers with what is left of the options if the level is over, and with nothing if it is the caller's turn */
 const wait = <C>(

@@ -87,7 +87,9 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
         ? Effect.succeed(start(this))
         : Effect.flatMap(
           Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
-          (span) => this.described("executeStream", span, false, (statement) => Effect.succeed(start(statement)))
+          (span) =>
+            this.described("executeStream", span, false, (statement) =>
+              Effect.succeed(Stream.provideService(start(statement), Tracer.ParentSpan, span)))
         )
     ))
   }
@@ -108,7 +110,7 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
         : Effect.useSpan(
           "sql.execute",
           { kind: "client", captureStackTrace: false },
-          (span) => this.described(operation, span, withoutTransform, send)
+          (span) => Effect.withParentSpan(this.described(operation, span, withoutTransform, send), span)
         )
     })
   }
