@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Driver, DriverConnection } from "./Driver.js"
 import * as Client from "./internal/client.js"
+import * as Deadlines from "./internal/deadlines.js"
 import { SqlLease } from "./internal/lease.js"
 import type { Dialect } from "./internal/member.js"
 import { Member } from "./internal/member.js"
@@ -193,7 +194,8 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
     const { maxStatements, name, validateOn } = config
     const clock = yield* Effect.clock
     const reactivity = yield* Reactivity.Reactivity
-    const dialect: Dialect = { name, driver: driver as unknown as Driver, config, clock }
+    const deadlines = yield* Deadlines.make(clock)
+    const dialect: Dialect = { name, driver: driver as unknown as Driver, config, clock, deadlines }
     const setup = yield* Upkeep.setup(name, options.setup)
     const pool = yield* Pool.make<Member, unknown, R | RS | Scope.Scope, never, never, RS | RR>({
       ...config,

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { SqlError } from "@effect/sql/SqlError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -81,21 +82,21 @@ export const isConflict = (reason: StatementReason): reason is "SerializationFai
   reason === "SerializationFailure" || reason === "Deadlock"
 
 /**
- * Handles the `StatementError`s of one reason and lets all else pass.
+ * Handles the `StatementError`s of one reason, those inside the `SqlError`s of `SqlClient` too, and lets all else pass.
  *
  * @example
  * ```ts
- * import * as SqlPool from "@dbpool/sql/SqlPool"
  * import * as StatementError from "@dbpool/sql/StatementError"
+ * import * as SqlClient from "@effect/sql/SqlClient"
  * import * as Effect from "effect/Effect"
  *
  * const register = (email: string) =>
  *   Effect.gen(function*() {
- *     const pool = yield* SqlPool.SqlPool
- *     yield* pool.use((connection) => connection.query("insert into users (email) values ($1)", [email]))
+ *     const sql = yield* SqlClient.SqlClient
+ *     yield* sql`insert into users (email) values (${email})`
  *     return "registered"
  *   }).pipe(
- *     StatementError.catchReason("UniqueViolation", () => Effect.succeed("already there"))
+ *     StatementError.catchReason("UniqueViolation", ({ constraint }) => Effect.succeed(`there is one: ${constraint}`))
  *   )
  * ```
  *
@@ -119,9 +120,8 @@ export const catchReason: {
     reason: StatementReason,
     f: (error: StatementError) => Effect.Effect<A2, E2, R2>
   ): Effect.Effect<A | A2, E | E2, R | R2> =>
-    Effect.catchAll(
-      self,
-      (error): Effect.Effect<A2, E | E2, R2> =>
-        error instanceof StatementError && error.reason === reason ? f(error) : Effect.fail(error)
-    )
+    Effect.catchAll(self, (error): Effect.Effect<A2, E | E2, R2> => {
+      const inner = error instanceof SqlError ? error.cause : error
+      return inner instanceof StatementError && inner.reason === reason ? f(inner) : Effect.fail(error)
+    })
 )

@@ -74,6 +74,13 @@ describe("catchReason", () => {
       )
       const passed = StatementError.catchReason(syntax, "UniqueViolation", handler)
       yield* failsWith(passed, "StatementError")
+      const wrapped = Effect.fail(new SqlError({ cause: statementError("UniqueViolation"), message: "wrapped" }))
+      assert.strictEqual(
+        yield* StatementError.catchReason(wrapped, "UniqueViolation", handler),
+        "handled UniqueViolation"
+      )
+      const passedOn = StatementError.catchReason(wrapped, "Syntax", handler)
+      yield* failsWith(passedOn, "SqlError")
       const mine = StatementError.catchReason(Effect.fail("mine" as const), "UniqueViolation", handler)
       assert.strictEqual(failure(yield* Effect.exit(mine)), "mine")
     }))

@@ -1,10 +1,12 @@
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import { refineErrors } from "@dbpool/sql/SqlPoolError"
 import { assert, describe, it } from "@effect/vitest"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { deaf, hang, rows } from "./server.js"
@@ -140,6 +142,35 @@ describe("statementTimeout", () => {
       yield* Fiber.join(next)
       assert.strictEqual((yield* pool.stats).retired.unrestored, 1)
       assert.strictEqual(server.connections.length, 2)
+    }))
+
+  it.scoped("may be longer than any timer, and leaves none behind when the pool closes", () =>
+    Effect.gen(function*() {
+      const sleeping: Array<number> = []
+      const clock = yield* Effect.clock
+      const watched = Object.assign(Object.create(clock) as Clock.Clock, {
+        sleep: (duration: Duration.Duration) => {
+          const millis = Duration.toMillis(duration)
+          const end = Effect.sync(() => sleeping.splice(sleeping.indexOf(millis), 1))
+          return Effect.suspend(() => {
+            sleeping.push(millis)
+            return Effect.ensuring(clock.sleep(duration), end)
+          })
+        }
+      })
+      const scope = yield* Scope.make()
+      const options = { statementTimeout: "40 hours", idleTimeout: "10 minutes" } as const
+      const { pool, server } = yield* Scope.extend(makeSlow(options), scope).pipe(Effect.withClock(watched))
+      yield* timesOut(pool.client`slow`, Duration.toMillis("40 hours"))
+      const late = yield* start(pool.client`slow`)
+      yield* settle
+      assert.include(sleeping, 3_600_000)
+      assert.isAtMost(Math.max(...sleeping), 3_600_000)
+      server.last.finish()
+      yield* Fiber.join(late)
+      yield* Scope.close(scope, Exit.void)
+      yield* settle
+      assert.deepStrictEqual(sleeping, [])
     }))
 
   it.scoped("for a stream bounds each wait for rows, not the time that the consumer takes", () =>

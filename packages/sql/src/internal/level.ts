@@ -12,10 +12,10 @@ import { isConflict } from "../StatementError.js"
 import type { TransactionConflict } from "../Transaction.js"
 import type { Channel, Mode } from "./channel.js"
 import { ChannelConnection } from "./channel.js"
+import { TimedOut } from "./deadlines.js"
 import type { Member } from "./member.js"
 import { abandonUnfinished, toQueryError } from "./member.js"
 import { Mutex } from "./mutex.js"
-import { TimedOut } from "./timeout.js"
 
 const afterTimeout = "not sent, because a statement before it timed out: the transaction can only be rolled back"
 

@@ -13,6 +13,8 @@ import { ConnectionLost, LeaseReleased, NoSuchConnection } from "../SqlPoolError
 import { StatementError } from "../StatementError.js"
 import type { Channel, Mode } from "./channel.js"
 import { ChannelConnection } from "./channel.js"
+import type { Deadlines } from "./deadlines.js"
+import { TimedOut } from "./deadlines.js"
 import * as Timeout from "./timeout.js"
 import { Proof, Stale } from "./validation.js"
 
@@ -22,13 +24,14 @@ export interface Dialect {
   readonly driver: Driver
   readonly config: SqlPoolConfig
   readonly clock: Clock.Clock
+  readonly deadlines: Deadlines
 }
 
 /** what a statement's error means; an error of our own means what it says @internal */
 export const toQueryError = (dialect: Dialect, cause: unknown, inTransaction: boolean): QueryError => {
   if (cause instanceof LeaseReleased) return cause
   const pool = dialect.name
-  if (cause instanceof Timeout.TimedOut) {
+  if (cause instanceof TimedOut) {
     const reason = "StatementTimeout"
     return new StatementError({ pool, reason, code: undefined, constraint: undefined, inTransaction, cause })
   }
@@ -94,10 +97,8 @@ export class Member implements Channel {
   ): Effect.Effect<any, unknown> {
     return Effect.withFiberRuntime((fiber) => {
       this.statements++
-      return Timeout.bound(
-        this.connection.execute(sql, params, mode, objection, options?.unprepared),
-        Timeout.of(fiber, this.dialect, options)
-      )
+      const statement = this.connection.execute(sql, params, mode, objection, options?.unprepared)
+      return Timeout.bound(this.dialect, fiber, options, statement)
     })
   }
 
@@ -109,10 +110,8 @@ export class Member implements Channel {
   ): Stream.Stream<any, unknown> {
     return Stream.unwrap(Effect.withFiberRuntime((fiber) => {
       this.statements++
-      return Effect.succeed(Timeout.boundStream(
-        this.connection.stream(sql, params, objection),
-        Timeout.of(fiber, this.dialect, options)
-      ))
+      const rows = this.connection.stream(sql, params, objection)
+      return Effect.succeed(Timeout.boundStream(this.dialect, fiber, options, rows))
     }))
   }
 }

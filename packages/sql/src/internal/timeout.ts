@@ -3,35 +3,38 @@
  * the connection has it cancelled, as with every other interrupt.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { QueryOptions } from "../SqlConnection.js"
+import { TimedOut } from "./deadlines.js"
 import type { Dialect } from "./member.js"
 import * as Region from "./region.js"
 
-/** @internal */
-export class TimedOut extends Error {}
-
-const timedOut = (millis: number) => new TimedOut(`no answer within ${millis} ms`)
-
-/** what the call says comes before the region, and that before the pool; in milliseconds @internal */
-export const of = (
-  fiber: Fiber.RuntimeFiber<any, any>,
-  dialect: Dialect,
-  options: QueryOptions | undefined
-): number => {
+/** what the call says comes before the region, and that before the pool; in milliseconds */
+const of = ({ config }: Dialect, fiber: Fiber.RuntimeFiber<any, any>, options: QueryOptions | undefined): number => {
   const timeout = options?.timeout ?? Region.of(fiber).timeout
-  return timeout === undefined ? dialect.config.statementTimeout : Duration.toMillis(timeout)
+  return timeout === undefined ? config.statementTimeout : Duration.toMillis(timeout)
 }
 
-/** regions that cannot be interrupted wait no longer than others: a finalizer must not hang either @internal */
-export const bound = <A>(statement: Effect.Effect<A, unknown>, millis: number): Effect.Effect<A, unknown> =>
-  millis === Infinity ? statement : Effect.timeoutFail(Effect.interruptible(statement), {
-    duration: millis,
-    onTimeout: () => timedOut(millis)
-  })
+/** @internal */
+export const bound = <A>(
+  dialect: Dialect,
+  fiber: Fiber.RuntimeFiber<any, any>,
+  options: QueryOptions | undefined,
+  statement: Effect.Effect<A, unknown>
+): Effect.Effect<A, unknown> => {
+  const millis = of(dialect, fiber, options)
+  return millis === Infinity ? statement : dialect.deadlines.bound(statement, millis)
+}
 
 /** each wait for rows has the whole time @internal */
-export const boundStream = <A>(rows: Stream.Stream<A, unknown>, millis: number): Stream.Stream<A, unknown> =>
-  millis === Infinity ? rows : Stream.timeoutFail(rows, () => timedOut(millis), millis)
+export const boundStream = <A>(
+  dialect: Dialect,
+  fiber: Fiber.RuntimeFiber<any, any>,
+  options: QueryOptions | undefined,
+  rows: Stream.Stream<A, unknown>
+): Stream.Stream<A, unknown> => {
+  const millis = of(dialect, fiber, options)
+  return millis === Infinity ? rows : Stream.timeoutFail(rows, () => TimedOut.after(millis), millis)
+}
