@@ -1,4 +1,4 @@
-import * as PoolConfig from "@dbpool/core/PoolConfig"
+import * as SqlPoolConfig from "@dbpool/sql/SqlPoolConfig"
 import * as PgServer from "@dbpool/testing/PgServer"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -32,7 +32,7 @@ layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServ
     Effect.gen(function*() {
       const section = (yield* readme).split("## Options")[1]!.split("## Errors")[0]!
       const listed = [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, option]) => option!)
-      const config = yield* PoolConfig.resolve({})
-      assert.sameMembers(listed, [...Object.keys(config), "commitTimeout"])
+      const config = yield* SqlPoolConfig.resolve({})
+      assert.sameMembers(listed, [...Object.keys(config), "setup", "reset"])
     }))
 })

@@ -10,6 +10,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import { textOf } from "./internal/text.js"
 import type { StatementError } from "./StatementError.js"
 
 /**
@@ -65,8 +66,6 @@ export type SqlPoolError = TransactionError
  * @category refinements
  */
 export const isSqlPoolError = (u: unknown): u is SqlPoolError => Predicate.hasProperty(u, TypeId) || isPoolError(u)
-
-const textOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
 /**
  * The connection is gone and the statement was not executed: nothing of it was sent, or the server said so. Repeating

@@ -7,10 +7,12 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import { textOf } from "./internal/text.js"
 import { TypeId } from "./SqlPoolError.js"
 
 /**
- * Why a server refuses a statement, the same words for every dialect.
+ * Why a statement failed, the same words for every dialect. All but one are the server's; `StatementTimeout` is also
+ * said by the pool, when a statement took longer than its timeout.
  *
  * @since 0.1.0
  * @category models
@@ -32,7 +34,7 @@ export type StatementReason =
   | "Unknown"
 
 /**
- * The server refused a statement. The connection is fine.
+ * The server refused a statement, or it took longer than its timeout. The connection is fine, or is about to be.
  *
  * `code` is the SQLSTATE or error number, `constraint` the violated constraint if the server names it, `cause` the
  * driver's own error. `isRetryable` is true where the same statement may succeed when repeated, which inside a
@@ -67,8 +69,7 @@ export class StatementError extends Data.TaggedError("StatementError")<{
    * @since 0.1.0
    */
   override get message(): string {
-    const text = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `${this.reason}${this.code === undefined ? "" : ` (${this.code})`}: ${text}`
+    return `${this.reason}${this.code === undefined ? "" : ` (${this.code})`}: ${textOf(this.cause)}`
   }
 }
 

@@ -1,3 +1,4 @@
+import * as SqlPool from "@dbpool/sql/SqlPool"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -109,6 +110,39 @@ describe("a transaction", () => {
       yield* sql`insert b`
       assert.deepStrictEqual(server.cancels, ["1: BEGIN"])
       assert.deepStrictEqual(server.data, ["b"])
+    }))
+
+  it.scoped("can only be rolled back once a statement in it was interrupted, even if the server has done it after all", () =>
+    Effect.gen(function*() {
+      const { pool, server, sql } = yield* makeOne()
+      server.on("insert b", deaf)
+      const body = Effect.gen(function*() {
+        yield* sql`insert a`
+        yield* Fiber.interrupt(yield* start(sql`insert b`))
+        server.last.finish()
+        assert.strictEqual(server.last.status, "open")
+        const error = yield* failsWith(SqlPool.refineErrors(sql`insert c`), "StatementError")
+        assert.strictEqual(error.reason, "Cancelled")
+        assert.include(error.message, "not sent, because a statement before it was interrupted")
+      })
+      assert.strictEqual((yield* failsWith(pool.withTransaction(body), "CommitFailed")).reason, "RolledBack")
+      assert.deepStrictEqual(server.sentOn(1), ["BEGIN", "insert a", "insert b", "ROLLBACK"])
+      assert.deepStrictEqual(server.data, [])
+    }))
+
+  it.scoped("goes on when the statement that was interrupted had been answered, or was never sent", () =>
+    Effect.gen(function*() {
+      const { pool, server, sql } = yield* makeOne()
+      server.on("insert a", hang)
+      yield* pool.withTransaction(Effect.gen(function*() {
+        const running = yield* start(Effect.zipRight(sql`insert a`, Effect.never))
+        const queued = yield* start(sql`insert never`)
+        yield* Fiber.interrupt(queued)
+        server.last.finish()
+        yield* Fiber.interrupt(running)
+        yield* sql`insert b`
+      }))
+      assert.deepStrictEqual(server.data, ["a", "b"])
     }))
 
   it.scoped("that lost its connection sends nothing more, anywhere, and fails with ConnectionLost", () =>

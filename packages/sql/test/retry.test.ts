@@ -109,6 +109,26 @@ describe("a transaction with `retry`", () => {
       assert.strictEqual(server.log.filter((line) => line.endsWith("BEGIN")).length, 1)
     }))
 
+  it.scoped("goes nowhere when the server has ended it: what follows would be committed by itself", () =>
+    Effect.gen(function*() {
+      const { pool, server, sql } = yield* makeOne()
+      const victim = { _tag: "refuse", reason: "Deadlock", undone: true } as const
+      server.on("insert b", victim)
+      const body = Effect.zipRight(Effect.ignore(sql`insert b`), sql`insert c`)
+      const error = yield* failsWith(pool.withTransaction(Effect.zipRight(sql`insert a`, body)), "LeaseReleased")
+      assert.strictEqual(error.what, "transaction")
+      yield* failsWith(pool.withTransaction(Effect.ignore(sql`insert b`)), "LeaseReleased")
+      yield* failsWith(
+        pool.withTransaction(Effect.zipRight(Effect.ignore(pool.withTransaction(sql`insert b`)), sql`insert c`)),
+        "LeaseReleased"
+      )
+      assert.deepStrictEqual(server.log.filter((line) => !/BEGIN|insert [ab]|: SAVEPOINT/.test(line)), [])
+      assert.deepStrictEqual(server.data, [])
+      server.on("insert d", victim, 1)
+      yield* Effect.zipRight(sql`insert d`, sql`insert e`).pipe(pool.transaction(thrice))
+      assert.deepStrictEqual(server.data, ["d", "e"])
+    }))
+
   it.scoped("fails with the last error when the schedule ends, and tells it the conflict each time", () =>
     Effect.gen(function*() {
       const { pool, server, sql } = yield* makeOne()

@@ -23,7 +23,13 @@ const gone = (_tag: "lost" | "unsent") => new FakeError({ _tag }, `the connectio
 /** what becomes of a statement */
 export type Answer =
   | { readonly _tag: "rows"; readonly rows: ReadonlyArray<any> }
-  | { readonly _tag: "refuse"; readonly reason: StatementReason; readonly constraint?: string }
+  /** `undone`: the whole transaction is, as MySQL does with the victim of a deadlock */
+  | {
+    readonly _tag: "refuse"
+    readonly reason: StatementReason
+    readonly constraint?: string
+    readonly undone?: boolean
+  }
   /** the connection dies while it runs, or before the server looked at it */
   | { readonly _tag: "die"; readonly how: "lost" | "unsent" }
   /** runs until it is cancelled or the test says so */
@@ -263,7 +269,7 @@ export class FakeConnection implements Driver.DriverConnection {
     if (answer._tag === "die") return this.die(answer.how)
     const error = answer._tag === "refuse" ? refusal(answer.reason, answer.constraint) : this.apply(running.sql)
     if (error !== undefined) {
-      if (running.sql === "COMMIT") this.leave([])
+      if (running.sql === "COMMIT" || (answer._tag === "refuse" && answer.undone === true)) this.leave([])
       else if (this.status === "open") this.status = "failed"
     }
     this.running = undefined

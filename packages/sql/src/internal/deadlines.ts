@@ -10,13 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
-
-/** @internal */
-export class TimedOut extends Error {
-  static after(millis: number): TimedOut {
-    return new TimedOut(`no answer within ${millis} ms`)
-  }
-}
+import { TimedOut } from "./queryError.js"
 
 /** timers beyond 24.8 days never fire in JavaScript */
 const longest = 3_600_000
@@ -57,7 +51,7 @@ export class Deadlines {
       statements.add(entry)
       fiber.addObserver((exit) => {
         statements.delete(entry)
-        resume(entry.expired && Exit.isFailure(exit) ? Effect.fail(TimedOut.after(millis)) : exit)
+        resume(entry.expired && Exit.isFailure(exit) ? Effect.fail(new TimedOut(millis)) : exit)
       })
       return Fiber.interrupt(fiber)
     })

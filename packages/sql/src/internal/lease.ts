@@ -8,8 +8,9 @@ import type { QueryError } from "../SqlPoolError.js"
 import { LeaseReleased } from "../SqlPoolError.js"
 import type { Channel, Mode } from "./channel.js"
 import type { Member } from "./member.js"
-import { abandonUnfinished, toQueryError } from "./member.js"
+import { abandonUnfinished } from "./member.js"
 import { Mutex } from "./mutex.js"
+import { toQueryError } from "./queryError.js"
 
 /** @internal */
 export class SqlLease implements SqlConnection, Channel {

@@ -12,12 +12,10 @@ import { isConflict } from "../StatementError.js"
 import type { TransactionConflict } from "../Transaction.js"
 import type { Channel, Mode } from "./channel.js"
 import { ChannelConnection } from "./channel.js"
-import { TimedOut } from "./deadlines.js"
 import type { Member } from "./member.js"
-import { abandonUnfinished, toQueryError } from "./member.js"
+import { abandonUnfinished } from "./member.js"
 import { Mutex } from "./mutex.js"
-
-const afterTimeout = "not sent, because a statement before it timed out: the transaction can only be rolled back"
+import { Spoiled, TimedOut, toQueryError } from "./queryError.js"
 
 /** what the connection saw during one attempt of a whole transaction; every level of it writes here @internal */
 export interface Journal {
@@ -36,8 +34,8 @@ export class Level implements Channel {
   /** the savepoint of a nested level that failed or was interrupted: undone before anything else happens here */
   private undo: string | undefined = undefined
   private ended = false
-  /** a statement of this level took too long: its effect is not known here, so the level can only be rolled back */
-  private spoiled: TimedOut | undefined = undefined
+  /** a statement of this level was given up while it ran: what it did is not known, so the level can only be rolled back */
+  private spoiled: Spoiled | undefined = undefined
 
   constructor(
     readonly member: Member,
@@ -71,7 +69,7 @@ export class Level implements Channel {
     options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
     return Effect.suspend(() => {
-      const statement = this.send(sql, params, mode, options)
+      const statement = Effect.onInterrupt(this.send(sql, params, mode, options), () => this.interrupted)
       return this.undo === undefined ? statement : Effect.zipRight(this.settle, statement)
     })
   }
@@ -121,20 +119,25 @@ export class Level implements Channel {
   }
 
   /** why nothing may be sent any more, if so: the transaction was ended by us, by the server, or by a raw COMMIT */
-  readonly objection = (): LeaseReleased | TimedOut | undefined => {
+  readonly objection = (): LeaseReleased | Spoiled | undefined => {
     const { connection, dialect } = this.member
     const left = connection.transactionStatus() === "none" && !["busy", "broken"].includes(connection.condition())
     return left || this.isOver ? new LeaseReleased({ pool: dialect.name, what: "transaction" }) : this.spoiled
   }
 
   failed(cause: unknown): QueryError {
-    if (cause instanceof TimedOut) this.spoiled ??= new TimedOut(afterTimeout)
+    if (cause instanceof TimedOut) this.spoiled ??= new Spoiled("StatementTimeout")
     const error = toQueryError(this.member.dialect, cause, true)
     if (error._tag === "StatementError" && isConflict(error.reason)) {
       this.journal.conflict = { reason: error.reason, cause: error }
     }
     return error
   }
+
+  /** one that has been answered already is not given up */
+  private readonly interrupted = Effect.sync(() => {
+    if (this.member.connection.condition() === "busy") this.spoiled ??= new Spoiled("Cancelled")
+  })
 
   private send(
     sql: string,

@@ -9,14 +9,12 @@ import type { Driver, DriverConnection, Objection } from "../Driver.js"
 import type { QueryOptions } from "../SqlConnection.js"
 import type { SqlPoolConfig } from "../SqlPoolConfig.js"
 import type { QueryError } from "../SqlPoolError.js"
-import { ConnectionLost, LeaseReleased, NoSuchConnection } from "../SqlPoolError.js"
-import { StatementError } from "../StatementError.js"
 import type { Channel, Mode } from "./channel.js"
 import { ChannelConnection } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
-import { TimedOut } from "./deadlines.js"
+import { toQueryError } from "./queryError.js"
 import * as Timeout from "./timeout.js"
-import { Proof, Stale } from "./validation.js"
+import { Proof } from "./validation.js"
 
 /** what every statement of one pool has in common @internal */
 export interface Dialect {
@@ -25,25 +23,6 @@ export interface Dialect {
   readonly config: SqlPoolConfig
   readonly clock: Clock.Clock
   readonly deadlines: Deadlines
-}
-
-/** what a statement's error means; an error of our own means what it says @internal */
-export const toQueryError = (dialect: Dialect, cause: unknown, inTransaction: boolean): QueryError => {
-  if (cause instanceof LeaseReleased) return cause
-  const pool = dialect.name
-  if (cause instanceof TimedOut) {
-    const reason = "StatementTimeout"
-    return new StatementError({ pool, reason, code: undefined, constraint: undefined, inTransaction, cause })
-  }
-  if (cause instanceof Stale) return new NoSuchConnection({ pool, cause })
-  const failure = dialect.driver.classify(cause)
-  if (failure._tag === "refused") {
-    const { code, constraint, reason } = failure
-    return new StatementError({ pool, reason, code, constraint, inTransaction, cause })
-  }
-  return failure._tag === "unsent" && !inTransaction
-    ? new NoSuchConnection({ pool, cause })
-    : new ConnectionLost({ pool, inTransaction, cause })
 }
 
 /**

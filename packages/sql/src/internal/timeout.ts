@@ -7,8 +7,8 @@ import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { QueryOptions } from "../SqlConnection.js"
-import { TimedOut } from "./deadlines.js"
 import type { Dialect } from "./member.js"
+import { TimedOut } from "./queryError.js"
 import * as Region from "./region.js"
 
 /** what the call says comes before the region, and that before the pool; in milliseconds */
@@ -36,5 +36,5 @@ export const boundStream = <A>(
   rows: Stream.Stream<A, unknown>
 ): Stream.Stream<A, unknown> => {
   const millis = of(dialect, fiber, options)
-  return millis === Infinity ? rows : Stream.timeoutFail(rows, () => TimedOut.after(millis), millis)
+  return millis === Infinity ? rows : Stream.timeoutFail(rows, () => new TimedOut(millis), millis)
 }

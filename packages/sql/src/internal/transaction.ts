@@ -31,8 +31,7 @@ import * as Carrier from "./carrier.js"
 import type { Journal } from "./level.js"
 import { Level } from "./level.js"
 import type { Dialect, Member } from "./member.js"
-import { toQueryError } from "./member.js"
-import { Stale } from "./validation.js"
+import { Stale, toQueryError } from "./queryError.js"
 
 /** @internal */
 export interface Transactor {

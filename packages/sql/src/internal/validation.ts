@@ -7,15 +7,7 @@ import * as Stream from "effect/Stream"
 import type { DriverConnection, Objection } from "../Driver.js"
 import type { ValidationMoment } from "../SqlPoolConfig.js"
 import type { Dialect } from "./member.js"
-
-/** the connection did not pass; nothing was sent on it @internal */
-export class Stale extends Error {
-  constructor(cause: unknown) {
-    super(`its connection did not pass validation: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause
-    })
-  }
-}
+import { Stale } from "./queryError.js"
 
 /** when a connection was last known to work @internal */
 export class Proof {
