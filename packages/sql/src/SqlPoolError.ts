@@ -30,12 +30,17 @@ export const TypeId: TypeId = "~@dbpool/sql/SqlPoolError"
 export type TypeId = "~@dbpool/sql/SqlPoolError"
 
 /**
- * What a single statement may fail with, once it has a connection.
+ * What a single statement may fail with, once it has a connection; with `InvalidPoolConfig` when its own timeout is wrong.
  *
  * @since 0.1.0
  * @category models
  */
-export type QueryError = StatementError | NoSuchConnection | ConnectionLost | LeaseReleased
+export type QueryError =
+  | StatementError
+  | NoSuchConnection
+  | ConnectionLost
+  | LeaseReleased
+  | PoolError.InvalidPoolConfig
 
 /**
  * What a transaction may fail with, besides what runs inside it.

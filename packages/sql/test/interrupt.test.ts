@@ -1,4 +1,4 @@
-import type * as SqlPool from "@dbpool/sql/SqlPool"
+import * as SqlPool from "@dbpool/sql/SqlPool"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -118,9 +118,9 @@ describe("an interrupt at every single operation of", () => {
       (pool, server) => {
         const { client: sql } = pool
         server.on("slow", hang)
-        const inner = pool.withTransaction(Effect.zipRight(sql`insert x`, sql`slow`))
+        const inner = pool.withTransaction(Effect.zipRight(sql`insert x`, SqlPool.withStatementTimeout(sql`slow`, 3)))
         return pool.withTransaction(Effect.all([sql`insert a`, Effect.exit(inner), sql`insert b`]))
       },
-      { reset: "session", setup: ["SET ours"], statementTimeout: 3 }
+      { reset: "session", setup: ["SET ours"] }
     ))
 })

@@ -104,6 +104,24 @@ describe("statementTimeout", () => {
       yield* Fiber.join(patient)
     }))
 
+  it.scoped("that is no duration above zero is refused by name, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { pool, server, sql } = yield* makeSlow()
+      for (const timeout of [0, -1, NaN, "soon" as "1 second"]) {
+        const error = yield* failsWith(
+          pool.use((connection) => connection.query("slow", [], { timeout })),
+          "InvalidPoolConfig"
+        )
+        assert.strictEqual(error.option, "timeout")
+        yield* failsWith(refineErrors(SqlPool.withStatementTimeout(sql`slow`, timeout)), "InvalidPoolConfig")
+        yield* failsWith(
+          refineErrors(Stream.runDrain(sql`slow`.stream).pipe(SqlPool.withStatementTimeout(timeout))),
+          "InvalidPoolConfig"
+        )
+      }
+      assert.deepStrictEqual(server.log, [])
+    }))
+
   it.scoped("counts from when the statement is sent, not while it waits for a connection or behind others", () =>
     Effect.gen(function*() {
       const { pool, server, sql } = yield* makeSlow({ statementTimeout: "3 seconds" })

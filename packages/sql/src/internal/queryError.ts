@@ -1,6 +1,7 @@
 /**
  * What a statement fails with: the driver's own error, which the driver classifies, or one of ours.
  */
+import { InvalidPoolConfig } from "@dbpool/core/PoolError"
 import type { QueryError } from "../SqlPoolError.js"
 import { ConnectionLost, LeaseReleased, NoSuchConnection } from "../SqlPoolError.js"
 import type { StatementReason } from "../StatementError.js"
@@ -35,7 +36,7 @@ export const toQueryError = (dialect: Dialect, cause: unknown, inTransaction: bo
   const pool = dialect.name
   const refused = (reason: StatementReason, code?: string, constraint?: string) =>
     new StatementError({ pool, reason, code, constraint, inTransaction, cause })
-  if (cause instanceof LeaseReleased) return cause
+  if (cause instanceof LeaseReleased || cause instanceof InvalidPoolConfig) return cause
   if (cause instanceof TimedOut) return refused("StatementTimeout")
   if (cause instanceof Spoiled) return refused(cause.reason)
   if (cause instanceof Stale) return new NoSuchConnection({ pool, cause })
