@@ -11,6 +11,8 @@ import type * as Statement from "@effect/sql/Statement"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { SqlLease } from "./internal/lease.js"
+import type { SqlConnection } from "./SqlConnection.js"
 import type { StatementReason } from "./StatementError.js"
 import type { TransactionOptions } from "./Transaction.js"
 
@@ -117,3 +119,23 @@ export interface Driver<C extends DriverConnection = DriverConnection, R = never
   /** What `begin` can say; other options are refused with `InvalidTransaction`. */
   readonly transactionOptions: ReadonlyArray<keyof TransactionOptions>
 }
+
+/**
+ * The driver's own connection under one on loan, for dialects that offer more than statements. Only the holder of the
+ * lease may use it, and only until the lease ends, which nothing here enforces; none for a connection of other origin.
+ *
+ * @example
+ * ```ts
+ * import * as Driver from "@dbpool/sql/Driver"
+ * import * as SqlPool from "@dbpool/sql/SqlPool"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.flatMap(SqlPool.SqlPool, (pool) =>
+ *   pool.use((connection) => Effect.sync(() => Driver.connectionOf(connection)?.transactionStatus())))
+ * ```
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const connectionOf = (connection: SqlConnection): DriverConnection | undefined =>
+  connection instanceof SqlLease ? connection.member.connection : undefined

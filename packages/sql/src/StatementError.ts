@@ -12,7 +12,8 @@ import { TypeId } from "./SqlPoolError.js"
 
 /**
  * Why a statement failed, the same words for every dialect. All but one are the server's; `StatementTimeout` is also
- * said by the pool, when a statement took longer than its timeout.
+ * said by the pool, when a statement took longer than its timeout. `StalePlan` is a prepared statement that the server has
+ * forgotten, or whose tables have changed since; outside of transactions it is prepared anew without a word.
  *
  * @since 0.1.0
  * @category models
@@ -24,6 +25,7 @@ export type StatementReason =
   | "CheckViolation"
   | "SerializationFailure"
   | "Deadlock"
+  | "StalePlan"
   | "LockTimeout"
   | "StatementTimeout"
   | "Cancelled"
@@ -74,13 +76,21 @@ export class StatementError extends Data.TaggedError("StatementError")<{
 }
 
 /**
+ * The reasons that come from what others were doing at the same time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConflictReason = "SerializationFailure" | "Deadlock" | "StalePlan"
+
+/**
  * Whether the server refused only because of what others were doing at the same time.
  *
  * @since 0.1.0
  * @category refinements
  */
-export const isConflict = (reason: StatementReason): reason is "SerializationFailure" | "Deadlock" =>
-  reason === "SerializationFailure" || reason === "Deadlock"
+export const isConflict = (reason: StatementReason): reason is ConflictReason =>
+  reason === "SerializationFailure" || reason === "Deadlock" || reason === "StalePlan"
 
 /**
  * Handles the `StatementError`s of one reason, those inside the `SqlError`s of `SqlClient` too, and lets all else pass.

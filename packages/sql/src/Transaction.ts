@@ -5,6 +5,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Schedule from "effect/Schedule"
+import type { ConflictReason } from "./StatementError.js"
 
 /**
  * What the server decides on.
@@ -32,7 +33,7 @@ export interface TransactionOptions {
  * @category models
  */
 export interface TransactionConflict {
-  readonly reason: "SerializationFailure" | "Deadlock" | "NoSuchConnection"
+  readonly reason: ConflictReason | "NoSuchConnection"
   readonly cause: unknown
 }
 

@@ -95,6 +95,7 @@ describe("isRetryable", () => {
       "CheckViolation",
       "SerializationFailure",
       "Deadlock",
+      "StalePlan",
       "LockTimeout",
       "StatementTimeout",
       "Cancelled",
@@ -105,7 +106,7 @@ describe("isRetryable", () => {
       "Unknown"
     ]
     const retryable = reasons.filter((reason) => statementError(reason).isRetryable)
-    assert.deepStrictEqual(retryable, ["SerializationFailure", "Deadlock"])
+    assert.deepStrictEqual(retryable, ["SerializationFailure", "Deadlock", "StalePlan"])
     assert.deepStrictEqual(reasons.filter((reason) => statementError(reason, true).isRetryable), [])
     assert.deepStrictEqual(reasons.filter(StatementError.isConflict), retryable)
   })

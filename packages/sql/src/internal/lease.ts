@@ -19,7 +19,7 @@ export class SqlLease implements SqlConnection, Channel {
     if (!this.ended) abandonUnfinished(this.member)
   })
 
-  constructor(private readonly member: Member) {}
+  constructor(readonly member: Member) {}
 
   /** from here on the connection may be somebody else's */
   end(): void {
