@@ -3,28 +3,39 @@
  *
  * @since 0.1.0
  */
-import type { ConnectFailed, InvalidPoolConfig, TooManyConnections } from "@dbpool/core/PoolError"
-import type * as Driver from "@dbpool/sql/Driver"
+import type { AcquireError, ConnectFailed, InvalidPoolConfig, TooManyConnections } from "@dbpool/core/PoolError"
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import * as SqlPoolConfig from "@dbpool/sql/SqlPoolConfig"
-import type * as Transaction from "@dbpool/sql/Transaction"
+import type { QueryError } from "@dbpool/sql/SqlPoolError"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as SqlClient from "@effect/sql/SqlClient"
-import * as Statement from "@effect/sql/Statement"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { ConnectionOptions } from "node:tls"
-import type { CustomTypesConfig } from "pg"
+import type * as Stream from "effect/Stream"
+import * as Channels from "./internal/channels.js"
+import * as internalClient from "./internal/client.js"
 import * as internalConfig from "./internal/config.js"
-import type { PgConnection } from "./internal/connection.js"
-import { connect } from "./internal/connection.js"
-import { classify, connectFault } from "./internal/errors.js"
+import * as internalDriver from "./internal/driver.js"
+import type * as PgListen from "./PgListen.js"
+import type { PgPoolConfig, PgPoolOptions } from "./PgPoolConfig.js"
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  PgPoolConfig,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  PgPoolOptions
+} from "./PgPoolConfig.js"
 
 /**
  * A `SqlPool` that is known to be PostgreSQL.
@@ -34,6 +45,25 @@ import { classify, connectFault } from "./internal/errors.js"
  */
 export interface PgPool extends SqlPool.SqlPool {
   readonly dialect: "pg"
+  /** The client, with what `@effect/sql-pg`'s has more than others: `json`, `listen`, `notify`. */
+  readonly client: PgClient.PgClient
+  /**
+   * What is notified on a channel, for as long as the stream runs. It begins with `Listening`. When the connection dies
+   * it listens on another as soon as there is one, and says so with a `Gap`.
+   *
+   * All channels of a pool share one connection. It is a lease of the pool: one of `maxConnections`, from the first
+   * listener to the last, and in `holders` under the span `dbpool.listen`.
+   *
+   * Before it listens it fails as `use` does, with `StatementError` when the server refuses, and with `InvalidPoolConfig`
+   * where `maxConnections` is 1, or behind a transaction pooler, which forgets who listens. Afterwards only the end of the
+   * pool ends it, with `PoolClosed`.
+   */
+  readonly listen: (
+    channel: string,
+    options?: PgListen.Options
+  ) => Stream.Stream<PgListen.Element, PgListen.ListenError>
+  /** Notifies a channel: in a transaction of this pool when it commits, else at once. At most 7999 bytes. */
+  readonly notify: (channel: string, payload?: string) => Effect.Effect<void, AcquireError | QueryError>
 }
 
 /**
@@ -45,54 +75,26 @@ export interface PgPool extends SqlPool.SqlPool {
 export const PgPool: Context.Tag<PgPool, PgPool> = Context.GenericTag<PgPool>("~@dbpool/sql-pg/PgPool")
 
 /**
- * Where the server is and how to talk to it, on top of the options of every pool. The names are those of
- * `@effect/sql-pg`. What is set here comes before what the URL says, and both before the `PG...` environment variables.
+ * Makes the tag of a further database, in the style of `Context.Tag`: `layerOf` provides it.
+ *
+ * @example
+ * ```ts
+ * import * as PgPool from "@dbpool/sql-pg/PgPool"
+ * import * as Effect from "effect/Effect"
+ *
+ * class Orders extends PgPool.Tag("app/Orders")<Orders>() {}
+ *
+ * const open = Effect.gen(function*() {
+ *   const { client: sql } = yield* Orders
+ *   return yield* sql`select id from orders where paid is null`
+ * })
+ * ```
  *
  * @since 0.1.0
- * @category models
+ * @category tags
  */
-export interface PgPoolOptions extends SqlPool.Options {
-  /**
-   * `postgres://user:password@host:port/database`, with these of libpq's parameters: `sslmode`, `sslcert`, `sslkey`,
-   * `sslrootcert`, `sslnegotiation`, `application_name`, `options`. Others are ignored.
-   */
-  readonly url?: Redacted.Redacted | undefined
-  /** Default: `localhost` */
-  readonly host?: string | undefined
-  /** Default: 5432 */
-  readonly port?: number | undefined
-  /** The directory of a Unix socket, instead of a host. */
-  readonly path?: string | undefined
-  /** Default: the same as `username` */
-  readonly database?: string | undefined
-  /** Default: the user that runs the program */
-  readonly username?: string | undefined
-  readonly password?: Redacted.Redacted | undefined
-  /** `true` checks the server's certificate; options are those of Node's `tls.connect`. Default: no TLS */
-  readonly ssl?: boolean | ConnectionOptions | undefined
-  /** What `pg_stat_activity` shows. Default: `dbpool` */
-  readonly applicationName?: string | undefined
-  /** On every span, besides the address of the server and the name of the database. */
-  readonly spanAttributes?: Record<string, unknown> | undefined
-  /** From the server's column names to the program's. */
-  readonly transformResultNames?: ((name: string) => string) | undefined
-  /** From the program's names to the server's. */
-  readonly transformQueryNames?: ((name: string) => string) | undefined
-  /** Whether JSON values are transformed too. */
-  readonly transformJson?: boolean | undefined
-  /** Parsers of `pg` for the server's types. */
-  readonly types?: CustomTypesConfig | undefined
-}
-
-/**
- * Every option as a value or as a `Config` of it. Functions stay what they are.
- *
- * @since 0.1.0
- * @category models
- */
-export type PgPoolConfig = {
-  readonly [K in keyof PgPoolOptions]: PgPoolOptions[K] | Config.Config<PgPoolOptions[K]>
-}
+export const Tag = <const Id extends string>(id: Id) => <Self>(): Context.TagClass<Self, Id, PgPool> =>
+  Context.Tag(id)<Self, PgPool>()
 
 /**
  * Makes a pool that lives as long as the scope.
@@ -115,22 +117,30 @@ export type PgPoolConfig = {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
-  options: PgPoolOptions
+export const make = <RS = never, RR = never, RP = never>(
+  options: PgPoolOptions<RS, RR, RP>
 ): Effect.Effect<
   PgPool,
   InvalidPoolConfig | ConnectFailed | TooManyConnections,
-  Scope.Scope | Reactivity.Reactivity
+  RS | RR | RP | Scope.Scope | Reactivity.Reactivity
 > =>
   Effect.gen(function*() {
-    const { name } = yield* SqlPoolConfig.resolve(options)
-    const target = yield* internalConfig.resolve(name, options)
-    const pool = yield* SqlPool.make(makeDriver(target, options), { ...options, name })
-    return Object.assign(pool, { dialect: "pg" as const })
+    const config = yield* SqlPoolConfig.resolve(options)
+    const target = yield* internalConfig.resolve(config.name, options)
+    const maxLifetime = yield* internalConfig.lifetime(config.name, options)
+    const sqlPool = yield* SqlPool.make(internalDriver.make(target, options), {
+      ...options,
+      name: config.name,
+      maxLifetime
+    })
+    const channels = yield* Channels.make(sqlPool, config, target.transactionPooling)
+    const client = internalClient.extend(sqlPool.client, channels, internalClient.configOf(target, options))
+    return { ...sqlPool, ...channels, client, dialect: "pg" as const }
   })
 
 /**
- * The pool, and `@effect/sql`'s client over it, as a scoped layer. Fails as `make` does.
+ * The pool, and the clients of `@effect/sql` and `@effect/sql-pg` over it, as a scoped layer: code written for those
+ * runs unchanged. Fails as `make` does.
  *
  * @example
  * ```ts
@@ -153,12 +163,13 @@ export const make = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
-  options: PgPoolOptions
+export const layer = <RS = never, RR = never, RP = never>(
+  options: PgPoolOptions<RS, RR, RP>
 ): Layer.Layer<
-  PgPool | SqlPool.SqlPool | SqlClient.SqlClient,
-  InvalidPoolConfig | ConnectFailed | TooManyConnections
-> => fromMake(make(options))
+  PgPool | SqlPool.SqlPool | PgClient.PgClient | SqlClient.SqlClient,
+  InvalidPoolConfig | ConnectFailed | TooManyConnections,
+  RS | RR | RP
+> => provided(make(options), everything)
 
 /**
  * `layer` with options from the configuration; values and `Config`s mix. Fails as `make` does, and with `ConfigError`.
@@ -178,52 +189,81 @@ export const layer = (
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (
-  config: PgPoolConfig
+export const layerConfig = <RS = never, RR = never, RP = never>(
+  config: PgPoolConfig<RS, RR, RP>
 ): Layer.Layer<
-  PgPool | SqlPool.SqlPool | SqlClient.SqlClient,
-  ConfigError | InvalidPoolConfig | ConnectFailed | TooManyConnections
-> =>
-  fromMake(Effect.flatMap(
-    Effect.all(Object.fromEntries(
-      Object.entries<unknown>(config).map((
-        [option, value]
-      ) => [option, Config.isConfig(value) ? value : Effect.succeed(value)])
-    )),
-    (options: PgPoolOptions) => make(options)
-  ))
+  PgPool | SqlPool.SqlPool | PgClient.PgClient | SqlClient.SqlClient,
+  ConfigError | InvalidPoolConfig | ConnectFailed | TooManyConnections,
+  RS | RR | RP
+> => provided(Effect.flatMap(read(config), make), everything)
 
-const fromMake = <E>(pool: Effect.Effect<PgPool, E, Scope.Scope | Reactivity.Reactivity>) =>
-  Layer.scopedContext(Effect.map(pool, (pool) =>
-    Context.make(PgPool, pool).pipe(
-      Context.add(SqlPool.SqlPool, pool),
-      Context.add(SqlClient.SqlClient, pool.client)
-    ))).pipe(Layer.provide(Reactivity.layer))
+/**
+ * The pool of a further database, under a tag of its own and no other: its client is `(yield* Tag).client`. The tag is
+ * one of `PgPool.Tag`, or of `SqlPool.Tag` where the program does not care for the dialect. Fails as `make` does.
+ *
+ * @example
+ * ```ts
+ * import * as PgPool from "@dbpool/sql-pg/PgPool"
+ * import * as Layer from "effect/Layer"
+ *
+ * class Orders extends PgPool.Tag("app/Orders")<Orders>() {}
+ *
+ * const DbLive = Layer.mergeAll(
+ *   PgPool.layer({ database: "shop", username: "app" }),
+ *   PgPool.layerOf(Orders, { database: "orders", username: "app", maxConnections: 5 })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerOf = <I, RS = never, RR = never, RP = never>(
+  tag: Context.Tag<I, PgPool> | Context.Tag<I, SqlPool.SqlPool>,
+  options: PgPoolOptions<RS, RR, RP>
+): Layer.Layer<I, InvalidPoolConfig | ConnectFailed | TooManyConnections, RS | RR | RP> =>
+  provided(make(options), only(tag))
 
-const makeDriver = (target: internalConfig.Target, options: PgPoolOptions): Driver.Driver<PgConnection> => ({
-  connect: connect(target.config),
-  connectFault,
-  classify,
-  compiler: PgClient.makeCompiler(options.transformQueryNames, options.transformJson),
-  transformRows: options.transformResultNames === undefined
-    ? undefined
-    : Statement.defaultTransforms(options.transformResultNames, options.transformJson).array,
-  spanAttributes: [
-    ...Object.entries(options.spanAttributes ?? {}),
-    ["db.system.name", "postgresql"],
-    ["db.namespace", target.database],
-    ["server.address", target.host],
-    ["server.port", target.port]
-  ],
-  begin,
-  transactionOptions: ["isolation", "accessMode", "deferrable"]
-})
+/**
+ * `layerOf` with options from the configuration; values and `Config`s mix. Fails as `make` does, and with `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import * as PgPool from "@dbpool/sql-pg/PgPool"
+ * import * as Config from "effect/Config"
+ *
+ * class Orders extends PgPool.Tag("app/Orders")<Orders>() {}
+ *
+ * const OrdersLive = PgPool.layerOfConfig(Orders, { url: Config.redacted("ORDERS_URL"), maxConnections: 5 })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerOfConfig = <I, RS = never, RR = never, RP = never>(
+  tag: Context.Tag<I, PgPool> | Context.Tag<I, SqlPool.SqlPool>,
+  config: PgPoolConfig<RS, RR, RP>
+): Layer.Layer<I, ConfigError | InvalidPoolConfig | ConnectFailed | TooManyConnections, RS | RR | RP> =>
+  provided(Effect.flatMap(read(config), make), only(tag))
 
-const begin = ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): string =>
-  [
-    "BEGIN",
-    isolation === undefined ? "" : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
-    accessMode?.toUpperCase() ?? "",
-    deferrable === undefined ? "" : deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"
-  ]
-    .filter((word) => word !== "").join(" ")
+const read = <RS, RR, RP>(config: PgPoolConfig<RS, RR, RP>): Effect.Effect<PgPoolOptions<RS, RR, RP>, ConfigError> =>
+  Effect.all(Object.fromEntries(
+    Object.entries<unknown>(config).map((
+      [option, value]
+    ) => [option, Config.isConfig(value) ? value : Effect.succeed(value)])
+  )) as Effect.Effect<PgPoolOptions<RS, RR, RP>, ConfigError>
+
+const everything = (pool: PgPool) =>
+  Context.make(PgPool, pool).pipe(
+    Context.add(SqlPool.SqlPool, pool),
+    Context.add(PgClient.PgClient, pool.client),
+    Context.add(SqlClient.SqlClient, pool.client)
+  )
+
+const only = <I>(tag: Context.Tag<I, PgPool> | Context.Tag<I, SqlPool.SqlPool>) => (pool: PgPool): Context.Context<I> =>
+  Context.make(tag as Context.Tag<I, PgPool>, pool)
+
+const provided = <I, E, R>(
+  pool: Effect.Effect<PgPool, E, R | Scope.Scope | Reactivity.Reactivity>,
+  services: (pool: PgPool) => Context.Context<I>
+): Layer.Layer<I, E, Exclude<R, Scope.Scope | Reactivity.Reactivity>> =>
+  Layer.provide(Layer.scopedContext(Effect.map(pool, services)), Reactivity.layer) as never

@@ -35,11 +35,11 @@ const withEnv = <A, E, R>(env: Record<string, string>, self: Effect.Effect<A, E,
 describe("the address of the server", () => {
   it.effect("is what the URL says", () =>
     Effect.gen(function*() {
-      const { config, ...target } = yield* resolve(
+      const { address, config } = yield* resolve(
         "p",
         url("postgresql://me:p%40ss@db.example:6543/shop?application_name=x&options=-c%20a%3Db")
       )
-      assert.deepStrictEqual(target, { host: "db.example", port: 6543, database: "shop" })
+      assert.deepStrictEqual(address, { host: "db.example", port: 6543, database: "shop" })
       const { application_name, options, password, user } = config
       assert.deepStrictEqual({ application_name, options, password, user }, {
         application_name: "x",
@@ -62,11 +62,11 @@ describe("the address of the server", () => {
       yield* withEnv(
         env,
         Effect.gen(function*() {
-          const { config: _, ...fromEnv } = yield* resolve("p", {})
+          const { address: fromEnv } = yield* resolve("p", {})
           assert.deepStrictEqual(fromEnv, { host: "env.example", port: 1111, database: "env" })
-          const { config: _url, ...fromUrl } = yield* resolve("p", url("postgres://u:p@url.example/url"))
+          const { address: fromUrl } = yield* resolve("p", url("postgres://u:p@url.example/url"))
           assert.deepStrictEqual(fromUrl, { host: "url.example", port: 1111, database: "url" })
-          const { config, ...fromOptions } = yield* resolve("p", {
+          const { address: fromOptions, config } = yield* resolve("p", {
             ...url("postgres://u:p@url.example:2222/url?application_name=url"),
             host: "option.example",
             port: 3333,
@@ -83,10 +83,10 @@ describe("the address of the server", () => {
           ])
         })
       )
-      const { config: _, ...byDefault } = yield* resolve("p", { username: "me" })
+      const { address: byDefault } = yield* resolve("p", { username: "me" })
       assert.deepStrictEqual(byDefault, { host: "localhost", port: 5432, database: "me" })
       const socket = yield* resolve("p", { path: "/var/run/postgresql", host: "ignored" })
-      assert.strictEqual(socket.host, "/var/run/postgresql")
+      assert.strictEqual(socket.address.host, "/var/run/postgresql")
     }))
 
   it.effect("parameters that are not for connecting are ignored: none changes how pg talks to the server", () =>
@@ -95,7 +95,13 @@ describe("the address of the server", () => {
         "p",
         url("postgres://h/d?pipeline=true&query_timeout=1&connection=x&Promise=x&keepAlive=false&schema=public")
       )
-      assert.deepStrictEqual(Object.keys(config).sort(), ["database", "fallback_application_name", "host", "keepAlive"])
+      assert.deepStrictEqual(Object.keys(config).sort(), [
+        "database",
+        "fallback_application_name",
+        "host",
+        "keepAlive",
+        "keepAliveInitialDelayMillis"
+      ])
     }))
 
   it.effect("TLS can be asked for by the URL and refused by the option", () =>

@@ -2,8 +2,10 @@
  * PostgreSQL's CancelRequest: sixteen bytes on a socket of their own, to which the server answers by closing it.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
-import * as net from "node:net"
+import type * as net from "node:net"
 import type pg from "pg"
+import type { Raw } from "./cancelSocket.js"
+import * as cancelSocket from "./cancelSocket.js"
 
 const cancelRequestCode = 80877102
 
@@ -23,6 +25,9 @@ export class Canceller {
   private underWay = 0
   private readonly waiting = new Set<() => void>()
 
+  /** `throughProxy`: what answers is not the server, so that an answer does not prove that the request has had its effect */
+  constructor(readonly throughProxy = false, private readonly raw?: () => Raw) {}
+
   /**
    * Calls back once: with nothing when the server has closed the cancel socket, from when on the request cannot hit
    * anything any more, and with an error when that is not certain. Returns how to give up, after which it never does.
@@ -33,24 +38,18 @@ export class Canceller {
     }
     const start = () => {
       this.underWay++
-      let failure: unknown = undefined
       let report: ((error: unknown) => void) | undefined = done
-      const socket = dial(client, connected)
-      stop = () => {
-        report = undefined
-        socket.destroy()
-      }
-      socket.setTimeout(patience, () => socket.destroy(new Error(`no answer to a cancel within ${patience} ms`)))
-      socket.on("connect", () => socket.write(message(client as unknown as Session)))
-      socket.on("error", (error) => {
-        failure = error
-      })
-      socket.on("close", () => {
+      const call = cancelSocket.open(client, connected, this.raw, message(client as unknown as Session), (error) => {
+        clearTimeout(timer)
         this.underWay--
         this.next()
-        report?.(failure)
+        report?.(error)
       })
-      socket.resume()
+      const timer = setTimeout(() => call.destroy(new Error(`no answer to a cancel within ${patience} ms`)), patience)
+      stop = () => {
+        report = undefined
+        call.destroy()
+      }
     }
     this.waiting.add(start)
     this.next()
@@ -65,12 +64,6 @@ export class Canceller {
     }
   }
 }
-
-/** the address that is connected, not the name it was found by: the name may lead to another server by now */
-const dial = (client: pg.Client, connected: net.Socket): net.Socket =>
-  connected.remoteAddress === undefined
-    ? net.connect(`${client.host}/.s.PGSQL.${client.port}`)
-    : net.connect(connected.remotePort!, connected.remoteAddress)
 
 /** a server that gave no key takes no cancels; it answers to zeros by closing the socket, as to every wrong key */
 const message = ({ processID, secretKey }: Session): Buffer => {

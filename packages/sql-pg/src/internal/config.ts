@@ -1,32 +1,68 @@
 /**
- * From the options of `PgPool` to the configuration of one `pg.Client`.
+ * From the options of `PgPool` to what every connection is opened with.
  */
+import * as PoolConfig from "@dbpool/core/PoolConfig"
 import { InvalidPoolConfig } from "@dbpool/core/PoolError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import pg from "pg"
 import { parse } from "pg-connection-string"
-import type { PgPoolOptions } from "../PgPool.js"
+import type { PgPoolOptions } from "../PgPoolConfig.js"
+import type { Raw } from "./cancelSocket.js"
+import * as parameters from "./parameters.js"
 
 /** what every connection is opened with, and where that leads once the environment has been asked @internal */
-export interface Target {
-  readonly host: string
-  readonly port: number
-  readonly database: string
+export interface Target<R = never> {
+  readonly address: { readonly host: string; readonly port: number; readonly database: string }
+  readonly username: string | undefined
   readonly config: pg.ClientConfig
+  /** sent at login, besides what `pg` knows of */
+  readonly parameters: Readonly<Record<string, string>>
+  /** the one among them that not every server knows, and the pool can do without */
+  readonly optional: Readonly<Record<string, string>>
+  readonly password: Effect.Effect<Redacted.Redacted, unknown, R> | undefined
+  readonly raw: (() => Raw) | undefined
+  readonly preparedStatements: number
+  readonly transactionPooling: boolean
 }
 
-type Refuse = (option: string, requirement: string) => Effect.Effect<never, InvalidPoolConfig>
+/** @internal */
+export type Refuse = (option: string, requirement: string) => Effect.Effect<never, InvalidPoolConfig>
 
 /**
  * Checks what can be checked without a server. A malformed URL is never repeated in the error: it may hold a password.
  *
  * @internal
  */
-export const resolve = (pool: string, options: PgPoolOptions): Effect.Effect<Target, InvalidPoolConfig> =>
+export const resolve = <R = never>(
+  pool: string,
+  options: PgPoolOptions<any, any, R>
+): Effect.Effect<Target<R>, InvalidPoolConfig> =>
   Effect.gen(function*() {
     const refuse: Refuse = (option, requirement) => Effect.fail(new InvalidPoolConfig({ pool, option, requirement }))
     const fromUrl = options.url === undefined ? {} : yield* parseUrl(Redacted.value(options.url), refuse)
+    const { password, stream } = options
+    if (stream !== undefined && typeof stream !== "function") {
+      return yield* refuse("stream", "must be a function that makes a stream")
+    }
+    for (const option of ["keepAlive", "transactionPooling"] as const) {
+      const value = options[option]
+      if (value !== undefined && typeof value !== "boolean") return yield* refuse(option, "must be true or false")
+    }
+    if (password !== undefined && !Redacted.isRedacted(password) && !Effect.isEffect(password)) {
+      return yield* refuse("password", "must be a Redacted, or an effect that gives one")
+    }
+    const transactionPooling = options.transactionPooling === true
+    const preparedStatements = options.preparedStatements ?? (transactionPooling ? 0 : 100)
+    if (!(Number.isInteger(preparedStatements) && preparedStatements >= 0)) {
+      return yield* refuse("preparedStatements", `must be an integer of at least 0, not ${preparedStatements}`)
+    }
+    const initialDelay = yield* PoolConfig.bound(
+      pool,
+      "keepAliveInitialDelay",
+      options.keepAliveInitialDelay ?? "10 seconds"
+    )
     const config: pg.ClientConfig = {
       // comes last of all, after what the environment says
       fallback_application_name: "dbpool",
@@ -36,12 +72,14 @@ export const resolve = (pool: string, options: PgPoolOptions): Effect.Effect<Tar
         port: options.port,
         database: options.database,
         user: options.username,
-        password: options.password === undefined ? undefined : Redacted.value(options.password),
-        ssl: options.ssl,
+        password: Redacted.isRedacted(password) ? Redacted.value<string>(password) : undefined,
+        // a copy: `pg` hides the key in it
+        ssl: typeof options.ssl === "object" ? { ...options.ssl } : options.ssl,
         types: options.types,
         application_name: options.applicationName
       }),
-      keepAlive: true
+      keepAlive: options.keepAlive ?? true,
+      keepAliveInitialDelayMillis: Math.min(initialDelay, maxDelay)
     }
     // one that is never connected knows what the environment adds, and complains about what it cannot use
     const client = yield* Effect.orElse(
@@ -52,11 +90,36 @@ export const resolve = (pool: string, options: PgPoolOptions): Effect.Effect<Tar
     if (!(Number.isInteger(port) && port > 0 && port < 65536)) {
       return yield* refuse("port", `must be from 1 to 65535, not ${port}`)
     }
-    return { host: client.host, port, database: client.database ?? "postgres", config }
+    return {
+      address: { host: client.host, port, database: client.database ?? "postgres" },
+      username: client.user,
+      config: stream === undefined ? config : { ...config, stream },
+      ...yield* parameters.resolve(pool, options, transactionPooling, refuse),
+      password: Effect.isEffect(password) ? password : undefined,
+      raw: stream as (() => Raw) | undefined,
+      preparedStatements,
+      transactionPooling
+    }
   })
 
+/** `connectionTTL` is `maxLifetime` @internal */
+export const lifetime = <R>(
+  pool: string,
+  { connectionTTL, maxLifetime }: PgPoolOptions<any, any, R>
+): Effect.Effect<Duration.DurationInput | undefined, InvalidPoolConfig> => {
+  if (connectionTTL === undefined) return Effect.succeed(maxLifetime)
+  return maxLifetime === undefined
+    ? PoolConfig.bound(pool, "connectionTTL", connectionTTL)
+    : Effect.fail(
+      new InvalidPoolConfig({ pool, option: "connectionTTL", requirement: "must not be set together with maxLifetime" })
+    )
+}
+
+/** what a timer of the system can count, in seconds */
+const maxDelay = Duration.toMillis(Duration.days(1))
+
 /** the others are `pg`'s own, or those of other drivers; some would change how it speaks to the server */
-const parameters = [
+const understood = [
   "user",
   "password",
   "host",
@@ -76,7 +139,7 @@ const parseUrl = (url: string, refuse: Refuse): Effect.Effect<pg.ClientConfig, I
   /^postgres(ql)?:\/\//.test(url)
     ? Effect.try(() => parse(url)).pipe(
       Effect.map((parsed): pg.ClientConfig => {
-        const known = Object.entries(parsed).filter(([name]) => parameters.includes(name))
+        const known = Object.entries(parsed).filter(([name]) => understood.includes(name))
         const { port, ...rest } = defined(Object.fromEntries(known))
         return port === undefined ? rest : { ...rest, port: Number(port) }
       }),

@@ -8,38 +8,38 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import Cursor from "pg-cursor"
-import type { PgConnection } from "./connection.js"
 import { ClientError } from "./errors.js"
+import type { Line } from "./line.js"
 
 const batch = 128
 
 /** @internal */
 export const stream = (
-  connection: PgConnection,
+  line: Line,
   sql: string,
   params: ReadonlyArray<unknown>,
   objection: Objection | undefined
 ): Stream.Stream<any, unknown> =>
-  Stream.unwrapScoped(Effect.map(open(connection, sql, params, objection), (portal) =>
+  Stream.unwrapScoped(Effect.map(open(line, sql, params, objection), (portal) =>
     Stream.repeatEffectChunkOption(
       Effect.flatMap(Effect.mapError(portal.read, Option.some), (rows) =>
         rows.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.unsafeFromArray(rows)))
     )))
 
 const open = (
-  connection: PgConnection,
+  line: Line,
   sql: string,
   params: ReadonlyArray<unknown>,
   objection: Objection | undefined
 ): Effect.Effect<Portal, unknown, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) => {
     const attempt: Effect.Effect<Portal, unknown, Scope.Scope> = Effect.suspend(() => {
-      const refusal = connection.refuses(objection)
+      const refusal = line.refuses(objection)
       if (refusal !== undefined) return Effect.fail(refusal)
-      if (!connection.isFree) return Effect.zipRight(restore(connection.turn), attempt)
+      if (!line.isFree) return Effect.zipRight(restore(line.turn), attempt)
       return Effect.flatMap(
         // a parameter that cannot be serialised throws before anything is sent
-        Effect.try({ try: () => new Portal(connection, sql, params), catch: (cause) => new ClientError(cause) }),
+        Effect.try({ try: () => new Portal(line, sql, params), catch: (cause) => new ClientError(cause) }),
         (portal) => Effect.as(Effect.addFinalizer(() => Effect.sync(() => portal.close())), portal)
       )
     })
@@ -54,7 +54,7 @@ class Portal {
   /** thrown by a type parser; `pg-cursor` would let it end the process */
   private unreadable: ClientError | undefined = undefined
 
-  constructor(private readonly connection: PgConnection, sql: string, params: ReadonlyArray<unknown>) {
+  constructor(private readonly line: Line, sql: string, params: ReadonlyArray<unknown>) {
     const cursor = new Cursor(sql, params as Array<unknown>)
     const rows = cursor as unknown as { handleDataRow: (message: unknown) => void }
     const handleDataRow = rows.handleDataRow.bind(cursor)
@@ -66,7 +66,7 @@ class Portal {
       }
     }
     this.cursor = cursor
-    connection.begin(cursor as never)
+    line.send(cursor as never)
   }
 
   /** the next rows; none at the end */
@@ -76,17 +76,17 @@ class Portal {
       this.reading = false
       if (error !== null && error !== undefined) {
         this.failed = true
-        this.connection.fails(error)
-        resume(Effect.zipRight(Effect.ignore(this.connection.untilReady), Effect.fail(error)))
+        this.line.fails(error)
+        resume(Effect.zipRight(Effect.ignore(this.line.untilReady), Effect.fail(error)))
       } else resume(this.unreadable === undefined ? Effect.succeed(rows) : Effect.fail(this.unreadable))
     })
   })
 
   /** An interrupted read goes on at the server until it is cancelled; without one the portal closes at once. */
   close(): void {
-    if (this.failed || this.connection.isFree || this.connection.condition() === "broken") return
+    if (this.failed || this.line.isFree || this.line.isBroken !== undefined) return
     this.cursor.close(() => {})
-    this.connection.leaves()
-    if (!this.reading) this.connection.endsByItself()
+    this.line.leaves()
+    if (!this.reading) this.line.endsByItself()
   }
 }

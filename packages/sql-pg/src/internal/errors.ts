@@ -4,6 +4,7 @@
 import type * as Pool from "@dbpool/core/Pool"
 import type * as Driver from "@dbpool/sql/Driver"
 import type { StatementReason } from "@dbpool/sql/StatementError"
+import * as Cause from "effect/Cause"
 import pg from "pg"
 
 const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
@@ -19,6 +20,14 @@ export class Unsent extends Error {
 export class ClientError extends Error {
   constructor(cause: unknown) {
     super(messageOf(cause), { cause })
+  }
+}
+
+/** the effect that gives the password has failed; nothing was dialled @internal */
+export class PasswordUnavailable extends Error {
+  constructor(cause: Cause.Cause<unknown>) {
+    const error = Cause.squash(cause)
+    super(`the password could not be had: ${messageOf(error)}`, { cause: error })
   }
 }
 
@@ -66,21 +75,27 @@ const refused = (reason: StatementReason, error: unknown): Driver.Failure => ({
 
 const reasonOf = (error: pg.DatabaseError): StatementReason => {
   const code = error.code ?? ""
+  if (isOfPlan(error)) return "StalePlan"
   // the code does not say who cancelled the statement, only the text, and that only where the server speaks English
   if (code === "57014" && /statement timeout/.test(error.message)) return "StatementTimeout"
   return reasons[code] ??
     (code.startsWith("42") ? "Syntax" : code.startsWith("28") ? "Authentication" : "Unknown")
 }
 
+/** names of ours, that is: what a user prepared under other names is the user's to repair @internal */
+export const isOfPlan = ({ code, message, routine }: pg.DatabaseError): boolean =>
+  (code === "0A000" && routine === "RevalidateCachedQuery") || (code === "26000" && /\bdbpool_\d+\b/.test(message))
+
 /** @internal */
 export const connectFault = (error: unknown): Pool.Fault => {
+  if (error instanceof PasswordUnavailable) return "transient"
   const { code = "", message = "" } = error as { readonly code?: string; readonly message?: string }
   if (code === "53300") return "refused"
   // an unknown database, a refused role or password, a missing privilege, a setting that the server does not know
   if (code === "3D000" || code === "22023" || code.startsWith("28") || code.startsWith("42")) return "fatal"
-  // certificates do not mend themselves, nor does a missing password or a server without TLS
+  // certificates do not mend themselves, nor does a missing password, a server without TLS, or a proxy without a setting
   return /CERT|ERR_TLS|ERR_SSL|UNABLE_TO_VERIFY/.test(code) ||
-      /SASL|does not support SSL|must be a string/.test(message)
+      /SASL|does not support SSL|must be a string|unsupported startup parameter/.test(message)
     ? "fatal"
     : "transient"
 }

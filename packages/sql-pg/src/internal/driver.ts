@@ -1,0 +1,41 @@
+/**
+ * The PostgreSQL dialect.
+ */
+import type * as Driver from "@dbpool/sql/Driver"
+import type * as Transaction from "@dbpool/sql/Transaction"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Statement from "@effect/sql/Statement"
+import type { PgPoolOptions } from "../PgPoolConfig.js"
+import type { Target } from "./config.js"
+import { connector } from "./connect.js"
+import type { PgConnection } from "./connection.js"
+import { classify, connectFault } from "./errors.js"
+
+/** @internal */
+export const make = <R>(target: Target<R>, options: PgPoolOptions<any, any, R>): Driver.Driver<PgConnection, R> => ({
+  connect: connector(target),
+  connectFault,
+  classify,
+  compiler: PgClient.makeCompiler(options.transformQueryNames, options.transformJson),
+  transformRows: options.transformResultNames === undefined
+    ? undefined
+    : Statement.defaultTransforms(options.transformResultNames, options.transformJson).array,
+  spanAttributes: [
+    ...Object.entries(options.spanAttributes ?? {}),
+    ["db.system.name", "postgresql"],
+    ["db.namespace", target.address.database],
+    ["server.address", target.address.host],
+    ["server.port", target.address.port]
+  ],
+  begin,
+  transactionOptions: ["isolation", "accessMode", "deferrable"]
+})
+
+const begin = ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): string =>
+  [
+    "BEGIN",
+    isolation === undefined ? "" : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
+    accessMode?.toUpperCase() ?? "",
+    deferrable === undefined ? "" : deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"
+  ]
+    .filter((word) => word !== "").join(" ")

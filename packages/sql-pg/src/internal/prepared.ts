@@ -1,0 +1,114 @@
+/**
+ * The named statements of one connection. A text gets a name when it is run for the second time: what is run once is not
+ * worth a name, and does not push out what is run often.
+ *
+ * What is known here and what the server has may differ: users and proxies discard statements, and the shape of a result
+ * changes under a statement that was planned before. Then the server refuses it before it does anything, and it is
+ * prepared anew.
+ */
+import { isOfPlan, isServerError } from "./errors.js"
+import type { QueryConfig, Wire } from "./wire.js"
+import { Query } from "./wire.js"
+
+/** Longer texts are made by programs, are hardly ever run twice, and would be kept for nothing. In characters. */
+const longest = 16_384
+
+const oldest = <K>(kept: Iterable<K>): K => kept[Symbol.iterator]().next().value as K
+
+/** @internal */
+export class PreparedStatements {
+  private readonly seenOnce = new Set<string>()
+  /** by text; the one used last stands last */
+  private readonly names = new Map<string, string>()
+  /** the server may still have them; told to forget them with the next named statement */
+  private obsolete: Array<string> = []
+  private count = 0
+
+  constructor(private readonly most: number) {}
+
+  /** the name to run a text by, if it has one */
+  nameOf(text: string): string | undefined {
+    if (this.most === 0 || text.length > longest) return undefined
+    const known = this.names.get(text)
+    if (known !== undefined) {
+      this.names.delete(text)
+      this.names.set(text, known)
+      return known
+    }
+    if (!this.seenOnce.delete(text)) {
+      if (this.seenOnce.size >= this.most) this.seenOnce.delete(oldest(this.seenOnce))
+      this.seenOnce.add(text)
+      return undefined
+    }
+    if (this.names.size >= this.most) this.drop(oldest(this.names.keys()))
+    // never a name twice: what the server has under an old one does not matter
+    const name = `dbpool_${++this.count}`
+    this.names.set(text, name)
+    return name
+  }
+
+  /** what the server need not keep any longer; it is asked once */
+  takeObsolete(): ReadonlyArray<string> {
+    const { obsolete } = this
+    if (obsolete.length > 0) this.obsolete = []
+    return obsolete
+  }
+
+  /** the next time it gets another name, at once; the server is told, unless the name is somebody else's */
+  drop(text: string, ours = true): void {
+    const name = this.names.get(text)
+    if (name === undefined) return
+    this.names.delete(text)
+    if (ours) this.obsolete.push(name)
+    this.seenOnce.add(text)
+    if (this.seenOnce.size > this.most) this.seenOnce.delete(oldest(this.seenOnce))
+  }
+
+  /** the server has forgotten all of them */
+  clear(wire: Wire): void {
+    this.names.clear()
+    this.obsolete = []
+    for (const name of Object.keys(wire.parsedStatements)) delete wire.parsedStatements[name]
+  }
+
+  /** how many texts are kept, with a name and without */
+  get size(): readonly [named: number, seenOnce: number] {
+    return [this.names.size, this.seenOnce.size]
+  }
+}
+
+/**
+ * Whether the server refused a named statement for its name alone, before it did anything: `stale` when its plan does not
+ * hold any more or is forgotten, `taken` when the name is somebody else's.
+ *
+ * @internal
+ */
+export const nameTrouble = (error: unknown, name: string): "stale" | "taken" | undefined => {
+  if (!isServerError(error)) return undefined
+  if (isOfPlan(error)) return "stale"
+  return error.code === "42P05" && error.message.includes(name) ? "taken" : undefined
+}
+
+const discarding = new Set(["DISCARD ALL", "DEALLOCATE ALL"])
+
+/** A statement that keeps the account of named ones right. @internal */
+export class PgStatement extends Query {
+  constructor(private readonly prepared: PreparedStatements, config: QueryConfig) {
+    super(config)
+  }
+
+  override submit(wire: Wire): Error | null {
+    if (this.name !== undefined) {
+      for (const name of this.prepared.takeObsolete()) {
+        delete wire.parsedStatements[name]
+        wire.close({ type: "S", name })
+      }
+    }
+    return super.submit(wire)
+  }
+
+  override handleCommandComplete(message: { readonly text: string }, wire: Wire): void {
+    if (discarding.has(message.text)) this.prepared.clear(wire)
+    super.handleCommandComplete(message, wire)
+  }
+}

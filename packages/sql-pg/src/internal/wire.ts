@@ -1,0 +1,42 @@
+/**
+ * What `pg` does not declare: the protocol underneath a client, and the statement that it sends there.
+ */
+import type { Socket } from "node:net"
+import pg from "pg"
+
+/** @internal */
+export interface Wire {
+  readonly stream: Socket
+  /** the named statements that the server is known to have, by name */
+  readonly parsedStatements: Record<string, string>
+  readonly on: (event: "readyForQuery", listener: () => void) => void
+  /** tells the server to forget a statement, as part of what is sent next */
+  readonly close: (what: { readonly type: "S"; readonly name: string }) => void
+}
+
+/** @internal */
+export const wireOf = (client: pg.Client): Wire => (client as unknown as { readonly connection: Wire }).connection
+
+/** @internal */
+export interface QueryConfig {
+  readonly text: string
+  readonly values: Array<unknown>
+  readonly name?: string | undefined
+  readonly rowMode?: "array" | undefined
+  /** called twice when a parameter cannot be serialised */
+  readonly callback: (error: unknown, result: any) => void
+}
+
+/** what a client sends @internal */
+export interface Sendable {
+  submit(wire: Wire): unknown
+}
+
+interface QueryMethods extends Sendable {
+  readonly name: string | undefined
+  submit(wire: Wire): Error | null
+  handleCommandComplete(message: { readonly text: string }, wire: Wire): void
+}
+
+/** the class, with its methods declared as such, so that they can be overridden @internal */
+export const Query = pg.Query as unknown as new(config: QueryConfig) => QueryMethods
