@@ -121,7 +121,7 @@ describe("a cancel", () => {
   it.scopedLive("that was lost on its way is repeated", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxy((socket, n, pass) => n === 1 ? socket.destroy() : pass())
-      const { admin, app, pool } = yield* makePool({ maxConnections: 1, host: "127.0.0.1", port: proxy.port })
+      const { admin, app, pool } = yield* makePool({ maxConnections: 1, ...proxy.address })
       const fiber = yield* Effect.fork(pool.use((connection) => connection.query(slow)))
       const pid = yield* running(admin, app, "pg_sleep")
       yield* Fiber.interrupt(fiber)
@@ -132,7 +132,7 @@ describe("a cancel", () => {
   it.scopedLive("that cannot be delivered costs the connection: nobody else gets it", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxy(() => {})
-      const { admin, app, pool } = yield* makePool({ maxConnections: 1, host: "127.0.0.1", port: proxy.port })
+      const { admin, app, pool } = yield* makePool({ maxConnections: 1, ...proxy.address })
       const fiber = yield* Effect.fork(pool.use((connection) => connection.query("select pg_sleep(0.5)")))
       yield* running(admin, app, "pg_sleep")
       yield* proxy.refuse

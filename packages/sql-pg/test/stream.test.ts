@@ -35,7 +35,7 @@ describe("a stream", () => {
   it.scopedLive("that ends early gives its connection back, which is lent again without a cancel", () =>
     Effect.gen(function*() {
       const proxy = yield* makeProxy(() => {})
-      const { sql } = yield* makePool({ maxConnections: 1, host: "127.0.0.1", port: proxy.port })
+      const { sql } = yield* makePool({ maxConnections: 1, ...proxy.address })
       const [before] = yield* sql<{ readonly pid: number }>`select pg_backend_pid() as pid`
       for (const take of [0, 1, 128, 129]) {
         yield* Stream.runDrain(Stream.take(sql`select generate_series(1, 1000)`.stream, take))

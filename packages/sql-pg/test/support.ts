@@ -52,6 +52,8 @@ export const eventually = <A, E, R>(
     (a) => holds(a) ? Effect.succeed(a) : Effect.zipRight(Effect.sleep("5 millis"), look)
   )
   return look.pipe(
+    // in finalizers too, where it could not be given up otherwise
+    Effect.interruptible,
     Effect.timeoutFail({ duration: "5 seconds", onTimeout: () => new Error(`never happened: ${what}`) }),
     Effect.orDie
   )
@@ -138,6 +140,7 @@ export const makeProxy = (others: (socket: net.Socket, n: number, pass: () => vo
         const upstream = net.connect(port, host)
         sockets.add(upstream)
         upstream.on("error", () => client.destroy())
+        client.on("close", () => upstream.destroy())
         client.pipe(upstream).pipe(client)
       }
       if (n === 0) pass()
@@ -152,7 +155,8 @@ export const makeProxy = (others: (socket: net.Socket, n: number, pass: () => vo
         })
     )
     return {
-      port: (proxy.address() as net.AddressInfo).port,
+      /** to be given to a pool instead of the server's */
+      address: { host: "127.0.0.1", port: (proxy.address() as net.AddressInfo).port },
       accepted: () => accepted,
       refuse: Effect.async<void>((resume) => {
         // it waits for the connections that are open to end, but lets nobody in from now on
