@@ -1,4 +1,5 @@
 import type * as PgListen from "@dbpool/sql-pg/PgListen"
+import type * as PgPool from "@dbpool/sql-pg/PgPool"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
@@ -194,7 +195,7 @@ describe("listen", () => {
 
   it.scopedLive("fails, typed, where it cannot work: one connection, a transaction pooler, a name that is too long", () =>
     Effect.gen(function*() {
-      const refusal = (options: Parameters<typeof makePool>[0], channel = "c", capacity?: number) =>
+      const refusal = (options: PgPool.PgPoolOptions, channel = "c", capacity?: number) =>
         Effect.scoped(
           Effect.flatMap(makePool(options), ({ pool }) =>
             Effect.flip(Stream.runDrain(pool.listen(channel, { capacity }))))

@@ -82,7 +82,7 @@ export const absent = (admin: Admin, app: string) =>
  * A pool in the test's scope. At the end of a test that went well, every lease is back, and after the pool is closed
  * nothing of it is left on the server.
  */
-export const makePool = (options: PgPool.PgPoolOptions = {}) =>
+export const makePool = <RS = never, RR = never, RP = never>(options: PgPool.PgPoolOptions<RS, RR, RP> = {}) =>
   Effect.gen(function*() {
     const { url } = yield* server
     const admin = yield* makeAdmin
