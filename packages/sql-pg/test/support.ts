@@ -127,9 +127,12 @@ export const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.map(Effect.timed(Effect.exit(self)), ([took, exit]) => [Duration.toMillis(took), exit] as const)
 
 /** passes on the first connection, and does with the others what it is told */
-export const makeProxy = (others: (socket: net.Socket, n: number, pass: () => void) => void) =>
+export const makeProxy = (
+  others: (socket: net.Socket, n: number, pass: () => void) => void,
+  target?: { readonly host: string; readonly port: number }
+) =>
   Effect.gen(function*() {
-    const { host, port } = yield* server
+    const { host, port } = target ?? (yield* server)
     const sockets = new Set<net.Socket>()
     let accepted = 0
     const proxy = net.createServer((client) => {
