@@ -81,30 +81,35 @@ describe("a statement that is interrupted", () => {
       assert.deepStrictEqual(yield* names, ["n2", "n4"])
     }))
 
-  it.scopedLive(
-    "never costs the next one: the cancel is over before it is sent, 200 times out of 200",
-    () =>
-      Effect.gen(function*() {
-        const { pool, sql } = yield* makePool({ maxConnections: 1 })
-        const round = (
-          first: Effect.Effect<unknown, unknown>,
-          next: Effect.Effect<unknown, unknown>
-        ) =>
-          Effect.gen(function*() {
-            const fiber = yield* Effect.fork(first)
-            const turns = yield* Random.nextIntBetween(0, 4)
-            yield* Effect.repeatN(Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))), turns)
-            yield* Fiber.interrupt(fiber)
-            yield* next
-          })
-        yield* Effect.repeatN(round(sql`select 1`, sql`select pg_sleep(0.004)`), 99)
-        yield* pool.use((connection) =>
-          Effect.repeatN(round(connection.query("select 1"), connection.query("select pg_sleep(0.004)")), 99)
-        )
-        assert.strictEqual((yield* pool.stats).opened, 1)
-      }),
-    20_000
-  )
+  it.scopedLive("never costs the next one on its connection, 500 times out of 500, under load", () =>
+    Effect.gen(function*() {
+      const { pool, sql } = yield* makePool({ maxConnections: 10 })
+      let interrupts = 0
+      const round = (first: Effect.Effect<unknown, unknown>, next: Effect.Effect<unknown, unknown>) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.fork(first)
+          const turns = yield* Random.nextIntBetween(0, 6)
+          yield* Effect.repeatN(Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))), turns)
+          if (Exit.isInterrupted(yield* Fiber.interrupt(fiber))) interrupts++
+          yield* next
+        })
+      const lease = pool.use((connection) =>
+        round(connection.query("select $1::int", [1]), connection.query("select pg_sleep(0.004)"))
+      )
+      const worker = Effect.zipRight(round(sql`select 1`, sql`select pg_sleep(0.004)`), lease)
+      const load = yield* Effect.forEach(
+        Array.from({ length: 10 }),
+        () => Effect.fork(Effect.forever(sql`select pg_sleep(0.001)`))
+      )
+      yield* Effect.whileLoop({
+        while: () => interrupts < 500,
+        body: () => Effect.replicateEffect(worker, 10, { concurrency: "unbounded" }),
+        step: () => {}
+      })
+      // a cancel that hits one of these makes it fail
+      for (const fiber of load) assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+      assert.strictEqual((yield* pool.stats).opened, 10)
+    }))
 
   it.scopedLive("many at once: every connection is lent again", () =>
     Effect.gen(function*() {
@@ -138,6 +143,26 @@ describe("a cancel", () => {
       yield* proxy.refuse
       yield* Fiber.interrupt(fiber)
       yield* eventually(pool.stats, ({ open }) => open === 0, "the connection is closed")
+      yield* absent(admin, app)
+    }))
+
+  it.scopedLive("that is never answered is waited for, but not for ever: then the connection is given up", () =>
+    Effect.gen(function*() {
+      const proxy = yield* makeProxy(() => {})
+      const { admin, app, pool } = yield* makePool({
+        ...proxy.address,
+        maxConnections: 1,
+        resetTimeout: "300 millis",
+        closeTimeout: "300 millis"
+      })
+      const fiber = yield* Effect.fork(pool.use((connection) => connection.query("select pg_sleep(1)")))
+      yield* running(admin, app, "pg_sleep")
+      const [interrupted] = yield* timed(Fiber.interrupt(fiber))
+      const [given] = yield* timed(eventually(pool.stats, ({ open }) => open === 0, "the connection is given up"))
+      assert.isBelow(interrupted, 200)
+      assert.isAbove(given, 200)
+      assert.isBelow(given, 2000)
+      assert.deepInclude((yield* pool.stats).retired, { unrestored: 1 })
       yield* absent(admin, app)
     }))
 
