@@ -104,6 +104,7 @@ describe("the settings of a session", () => {
         ["keepAliveInitialDelay", { keepAliveInitialDelay: "no" }],
         ["keepAlive", { keepAlive: "yes" }],
         ["transactionPooling", { transactionPooling: 1 }],
+        ["reset", { transactionPooling: true, reset: "session" }],
         ["preparedStatements", { preparedStatements: -1 }],
         ["preparedStatements", { preparedStatements: 1.5 }],
         ["stream", { stream: {} }],

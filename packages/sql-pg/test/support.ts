@@ -102,7 +102,8 @@ export const makePool = <RS = never, RR = never, RP = never>(options: PgPool.PgP
       Effect.gen(function*() {
         if (Exit.isSuccess(exit)) yield* eventually(pool.stats, ({ leased }) => leased === 0, "every lease is back")
         yield* Scope.close(scope, Exit.void)
-        if (Exit.isSuccess(exit)) yield* absent(admin, app)
+        // what a proxy keeps open is its own
+        if (Exit.isSuccess(exit)) yield* options.transactionPooling === true ? quiet(admin, app) : absent(admin, app)
       })
     )
     return { pool, sql: pool.client, admin, app, close: Scope.close(scope, Exit.void) }

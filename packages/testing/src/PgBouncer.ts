@@ -81,7 +81,7 @@ const program = Config.nonEmptyString("DBPOOL_PGBOUNCER").pipe(
 )
 
 /**
- * Starts one on a free port of the loopback address.
+ * Starts one on a free port of the loopback address. The account may use its console, the database `pgbouncer`.
  *
  * @since 0.1.0
  * @category constructors
@@ -100,6 +100,7 @@ export const make = (
         pool_mode: options.poolMode ?? "transaction",
         default_pool_size: String(options.poolSize ?? 10),
         max_client_conn: "1000",
+        admin_users: user,
         ...options.settings
       }
     }).pipe(Effect.mapError(({ message }) => message))

@@ -54,6 +54,9 @@ export const resolve = <R = never>(
       return yield* refuse("password", "must be a Redacted, or an effect that gives one")
     }
     const transactionPooling = options.transactionPooling === true
+    if (transactionPooling && options.reset === "session") {
+      return yield* refuse("reset", "must not be \"session\" with transactionPooling: the session is the proxy's")
+    }
     const preparedStatements = options.preparedStatements ?? (transactionPooling ? 0 : 100)
     if (!(Number.isInteger(preparedStatements) && preparedStatements >= 0)) {
       return yield* refuse("preparedStatements", `must be an integer of at least 0, not ${preparedStatements}`)
