@@ -6,9 +6,11 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import * as net from "node:net"
 import { inspect } from "node:util"
-import { eventually, failsWith, failure, makePool, server, unique } from "./support.js"
+import { absent, eventually, failsWith, failure, makePool, running, server, unique } from "./support.js"
 
 const secret = "s3cr3t-pa55"
 
@@ -132,19 +134,61 @@ describe("options of @effect/sql-pg", () => {
 
   it.scopedLive("`stream` makes the sockets of connections and of cancels", () =>
     Effect.gen(function*() {
-      const net = yield* Effect.promise(() => import("node:net"))
-      let made = 0
-      const { pool, sql } = yield* makePool({
-        maxConnections: 1,
-        stream: () => {
-          made++
-          return new net.Socket()
-        }
-      })
+      const made: Array<net.Socket> = []
+      const { pool, sql } = yield* makePool({ maxConnections: 1, stream: () => recorded(made) })
       yield* Effect.exit(Effect.timeout(sql`select pg_sleep(30)`, "50 millis"))
       yield* sql`select 1`
       assert.strictEqual((yield* pool.stats).opened, 1)
-      assert.strictEqual(made, 2)
+      assert.strictEqual(made.length, 2)
+    }))
+})
+
+/** a socket that is remembered */
+const recorded = (made: Array<net.Socket>) => {
+  const socket = new net.Socket()
+  made.push(socket)
+  return socket
+}
+
+describe("a peer that vanished", () => {
+  it.scopedLive("is noticed by the system's probes, unless they are turned off", () =>
+    Effect.gen(function*() {
+      const probes = (options: PgPool.PgPoolOptions) =>
+        Effect.gen(function*() {
+          const asked: Array<unknown> = []
+          yield* makePool({
+            ...options,
+            stream: () => {
+              const socket = new net.Socket()
+              socket.setKeepAlive = (...args) => {
+                asked.push(args)
+                return socket
+              }
+              return socket
+            }
+          })
+          return asked
+        })
+      assert.deepStrictEqual(yield* probes({}), [[true, 10_000]])
+      assert.deepStrictEqual(yield* probes({ keepAliveInitialDelay: "1 minute" }), [[true, 60_000]])
+      assert.deepStrictEqual(yield* probes({ keepAlive: false }), [])
+    }))
+
+  it.scopedLive("is noticed by the server in the middle of a statement, by clientConnectionCheckInterval", () =>
+    Effect.gen(function*() {
+      const made: Array<net.Socket> = []
+      const { admin, app, pool } = yield* makePool({
+        maxConnections: 1,
+        clientConnectionCheckInterval: "100 millis",
+        stream: () => recorded(made)
+      })
+      const fiber = yield* Effect.fork(Effect.exit(pool.use((connection) => connection.query("select pg_sleep(30)"))))
+      yield* running(admin, app, "pg_sleep")
+      // as when the process is killed: no goodbye, and no cancel
+      made[0]!.destroy()
+      yield* absent(admin, app)
+      yield* failsWith(Effect.flatten(Fiber.join(fiber)), "ConnectionLost")
+      assert.strictEqual(made.length, 1)
     }))
 })
 

@@ -172,3 +172,52 @@ layer(BouncerLive, { excludeTestServices: true, timeout: "2 minutes" })("behind 
       yield* eventually(pool.stats, ({ leased }) => leased === 0, "everything is back")
     }))
 })
+
+layer(
+  PgBouncer.layer({ poolMode: "session" }).pipe(Layer.provide(Layer.scoped(PgServer.PgServer, server))),
+  { excludeTestServices: true, timeout: "2 minutes" }
+)("behind a session pooler", (it) => {
+  const direct = through({ transactionPooling: undefined, maxConnections: 3 })
+
+  it.scoped("statements stay prepared, and settings stay set", () =>
+    Effect.gen(function*() {
+      const { pool } = yield* makePool(yield* direct)
+      yield* pool.use((connection) =>
+        Effect.gen(function*() {
+          yield* connection.query("set lock_timeout to 1234")
+          yield* Effect.repeatN(connection.query("select $1::int", [1]), 4)
+          assert.deepStrictEqual(yield* connection.values("select statement from pg_prepared_statements"), [
+            ["select $1::int"]
+          ])
+          assert.deepStrictEqual(yield* connection.values("show lock_timeout"), [["1234ms"]])
+        })
+      )
+    }))
+
+  it.scoped("a channel can be listened to", () =>
+    Effect.gen(function*() {
+      const { pool } = yield* makePool(yield* direct)
+      const heard = yield* Stream.runCollect(
+        pool.listen("through").pipe(
+          Stream.tap(({ _tag }) => _tag === "Listening" ? pool.notify("through", "the proxy") : Effect.void),
+          Stream.take(2)
+        )
+      )
+      assert.deepStrictEqual([...heard].map((element) => element._tag === "Notification" && element.payload), [
+        false,
+        "the proxy"
+      ])
+    }))
+
+  it.scoped("an interrupted statement costs neither its connection nor the next one, 200 times", () =>
+    Effect.gen(function*() {
+      const { pool, sql } = yield* makePool({ ...yield* direct, maxConnections: 1 })
+      for (let n = 0; n < 200; n++) {
+        const fiber = yield* Effect.fork(sql`select ${n}::int`)
+        yield* Effect.repeatN(Effect.yieldNow(), n % 8)
+        yield* Fiber.interrupt(fiber)
+        yield* sql`select pg_sleep(0.004)`
+      }
+      assert.strictEqual((yield* pool.stats).opened, 1)
+    }))
+})
