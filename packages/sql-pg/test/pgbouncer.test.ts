@@ -122,7 +122,7 @@ layer(BouncerLive, { excludeTestServices: true, timeout: "2 minutes" })("behind 
       const insert = sql`insert into ${sql(table)} values (1, 'a')`
       yield* failsWith(
         pool.withTransaction(Effect.zipRight(insert, Effect.zipRight(interrupted, sql`select 1`))),
-        "ConnectionLost"
+        "StatementError"
       )
       yield* failsWith(
         pool.use((connection) =>

@@ -48,6 +48,7 @@ describe("the documentation", () => {
         CheckViolation: true,
         SerializationFailure: true,
         Deadlock: true,
+        StalePlan: true,
         LockTimeout: true,
         StatementTimeout: true,
         Cancelled: true,
