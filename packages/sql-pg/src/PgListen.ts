@@ -74,6 +74,8 @@ export type Element = Listening | Notification | Gap
 export type ListenError = AcquireError | QueryError | InvalidPoolConfig
 
 /**
+ * How a channel is listened to.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -26,11 +26,15 @@ import type { PgPoolConfig, PgPoolOptions } from "./PgPoolConfig.js"
 
 export type {
   /**
+   * Every option as a value or as a `Config` of it.
+   *
    * @since 0.1.0
    * @category models
    */
   PgPoolConfig,
   /**
+   * Where the server is and how to talk to it, on top of the options of every pool.
+   *
    * @since 0.1.0
    * @category models
    */

@@ -19,12 +19,16 @@ import * as guardian from "./internal/guardian.js"
 import * as PgServer from "./PgServer.js"
 
 /**
+ * What a PgBouncer is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/testing/PgBouncer"
 
 /**
+ * The type of what a PgBouncer is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -48,6 +52,8 @@ export interface PgBouncer {
 }
 
 /**
+ * How it is started.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -69,6 +75,8 @@ export interface Options {
 export class PgBouncerError extends Data.TaggedError("PgBouncerError")<{ readonly message: string }> {}
 
 /**
+ * The service of a program's PgBouncer.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -121,6 +129,8 @@ export const make = (
   )
 
 /**
+ * A PgBouncer in front of the program's server, as a scoped layer.
+ *
  * @since 0.1.0
  * @category layers
  */
