@@ -164,6 +164,17 @@ describe("validateOn", () => {
       assert.isUndefined(server.last.broken)
     }))
 
+  it.scoped("and one that fails after the lease has ended costs the next holder nothing", () =>
+    Effect.gen(function*() {
+      const { pool, server } = yield* makeRested(["statement"])
+      server.last.mute = true
+      const late = yield* pool.use((connection) => start(Effect.exit(connection.query("insert late"))))
+      yield* pool.use(() => TestClock.adjust("2 seconds"))
+      yield* failsWith(Effect.flatten(Fiber.join(late)), "LeaseReleased")
+      assert.isUndefined(server.last.broken)
+      assert.deepStrictEqual(server.log, [])
+    }))
+
   it.scoped("two stale connections in a row are told: it is tried twice, not until one works", () =>
     Effect.gen(function*() {
       const { pool, server, sql } = yield* makeRested(["statement"])

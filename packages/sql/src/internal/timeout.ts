@@ -4,6 +4,7 @@
  */
 import * as PoolConfig from "@dbpool/core/PoolConfig"
 import type { InvalidPoolConfig } from "@dbpool/core/PoolError"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -12,15 +13,12 @@ import type { Dialect } from "./member.js"
 import { TimedOut } from "./queryError.js"
 import * as Region from "./region.js"
 
-/** what the call says comes before the region, and that before the pool */
-const millisFor = (
-  { config, name }: Dialect,
-  fiber: Fiber.RuntimeFiber<any, any>,
-  options: QueryOptions | undefined
-): number | Effect.Effect<number, InvalidPoolConfig> => {
-  const timeout = options?.timeout ?? Region.of(fiber).timeout
-  return timeout === undefined ? config.statementTimeout : PoolConfig.bound(name, "timeout", timeout)
-}
+/** what the call says comes before the region */
+const ownOf = (fiber: Fiber.RuntimeFiber<any, any>, options: QueryOptions | undefined) =>
+  options?.timeout ?? Region.of(fiber).timeout
+
+const check = ({ name }: Dialect, timeout: Duration.DurationInput): Effect.Effect<number, InvalidPoolConfig> =>
+  PoolConfig.bound(name, "timeout", timeout)
 
 /** @internal */
 export const bound = <A>(
@@ -29,10 +27,14 @@ export const bound = <A>(
   options: QueryOptions | undefined,
   statement: Effect.Effect<A, unknown>
 ): Effect.Effect<A, unknown> => {
-  const within = (millis: number) => millis === Infinity ? statement : dialect.deadlines.bound(statement, millis)
-  const millis = millisFor(dialect, fiber, options)
-  return typeof millis === "number" ? within(millis) : Effect.flatMap(millis, within)
+  const own = ownOf(fiber, options)
+  return own === undefined
+    ? within(dialect, statement, dialect.config.statementTimeout)
+    : Effect.flatMap(check(dialect, own), (millis) => within(dialect, statement, millis))
 }
+
+const within = <A>({ deadlines }: Dialect, statement: Effect.Effect<A, unknown>, millis: number) =>
+  millis === Infinity ? statement : deadlines.bound(statement, millis)
 
 /** each wait for rows has the whole time @internal */
 export const boundStream = <A>(
@@ -41,8 +43,9 @@ export const boundStream = <A>(
   options: QueryOptions | undefined,
   rows: Stream.Stream<A, unknown>
 ): Stream.Stream<A, unknown> => {
-  const within = (millis: number) =>
-    millis === Infinity ? rows : Stream.timeoutFail(rows, () => new TimedOut(millis), millis)
-  const millis = millisFor(dialect, fiber, options)
-  return typeof millis === "number" ? within(millis) : Stream.unwrap(Effect.map(millis, within))
+  const own = ownOf(fiber, options)
+  return Stream.unwrap(Effect.map(
+    own === undefined ? Effect.succeed(dialect.config.statementTimeout) : check(dialect, own),
+    (millis) => millis === Infinity ? rows : Stream.timeoutFail(rows, () => new TimedOut(millis), millis)
+  ))
 }
