@@ -142,9 +142,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 1,
     name: "a pool that was made smaller keeps what comes back",
     file: "engine.ts",
-    find:
-      "    if (this.surplus > 0) this.retire(entry, \"resized\")\n    else this.keep(entry, now)\n    if (this.queue",
-    replace: "    this.keep(entry, now)\n    if (this.queue"
+    find: "    if (this.surplus > 0) return this.retire(entry, \"resized\")\n",
+    replace: ""
   },
   {
     rule: 8,
