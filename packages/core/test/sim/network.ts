@@ -20,7 +20,7 @@ export class Socket {
   /** what a driver would see on its side */
   condition: Pool.Condition = "clean"
   /** who uses it right now */
-  holder: number | undefined
+  holder: string | undefined
   closed = 0
   opened = false
   /** a validation of it did not succeed */

@@ -12,7 +12,7 @@ import type { World } from "./world.js"
 
 /** one call for a connection */
 export interface Call {
-  readonly user: number
+  readonly user: string
   readonly deadline: number
 }
 
@@ -38,6 +38,7 @@ export class Rules {
   /** who waits, and as the how manyth he came */
   private readonly arrivals = new Map<Waiter<Socket>, number>()
   private arrived = 0
+  private readonly counts = new Int32Array(stateNames.length)
   private closingAt = Infinity
   private allowed = Infinity
   /** connections that a hard drain forbids to lend again */
@@ -115,7 +116,7 @@ export class Rules {
 
   // ---- what users do
 
-  asks(user: number, timeout: number): Call {
+  asks(user: string, timeout: number): Call {
     const call = { user, deadline: this.world.now + timeout }
     this.calls.add(call)
     return call
@@ -125,14 +126,14 @@ export class Rules {
     this.calls.delete(call)
   }
 
-  lent(socket: Socket, user: number): void {
+  lent(socket: Socket, user: string): void {
     this.world.record(`user ${user} got socket ${socket.id}`)
     if (socket.holder !== undefined) throw new Broken(2, `socket ${socket.id} is with ${socket.holder} and ${user}`)
     if (socket.closed > 0) throw new Broken(8, `socket ${socket.id} lent after it was closed`)
     socket.holder = user
   }
 
-  givenBack(socket: Socket, user: number): void {
+  givenBack(socket: Socket, user: string): void {
     this.world.record(`user ${user} is done with socket ${socket.id}`)
     if (socket.holder === user) socket.holder = undefined
   }
@@ -143,7 +144,8 @@ export class Rules {
     const { config, entries, ledger, tasks } = this.engine
     if (this.found !== undefined) throw this.found
     let open = 0
-    const counts = stateNames.map(() => 0)
+    const { counts } = this
+    counts.fill(0)
     for (const entry of entries) {
       counts[entry.state]!++
       if (entry.state !== State.detached) open++
@@ -154,8 +156,9 @@ export class Rules {
     if (this.engine.surplus > 0 && this.engine.idle.size > 0) {
       throw new Broken(1, `${this.engine.idle.size} are kept, with ${open} open of ${config.maxConnections}`)
     }
-    for (const [state, count] of counts.entries()) {
-      if (state !== State.gone && ledger.count(state as State) !== count) {
+    for (let state = 0; state < State.gone; state++) {
+      const count = counts[state]!
+      if (ledger.count(state as State) !== count) {
         throw new Broken(1, `${count} are ${stateNames[state]}, and the ledger says ${ledger.count(state as State)}`)
       }
     }
@@ -220,15 +223,15 @@ export class Rules {
     }
   }
 
-  /** nobody has borrowed for a minute, and the network has been fine */
-  calm(): void {
+  /** Nobody borrows, and the network is fine: whether all is in order again. `late`: by now it has to be. */
+  calm(late: boolean): boolean {
     const { config, ledger, queue } = this.engine
+    const missing = config.minConnections - ledger.live
+    if (queue.size === 0 && ledger.busy === 0 && missing <= 0) return true
+    if (!late) return false
     if (queue.size > 0) throw new Broken(3, "somebody waits in a calm world")
     if (ledger.busy > 0) throw new Broken(7, `${ledger.busy} connections are busy and nobody has them`)
-    // one that is just being renewed may be missing
-    if (config.maxLifetime > 60_000 && ledger.live < config.minConnections) {
-      throw new Broken(3, `${ledger.live} connections, and the minimum is ${config.minConnections}`)
-    }
+    throw new Broken(3, `${ledger.live} connections, and the minimum is ${config.minConnections}`)
   }
 
   closes(): void {

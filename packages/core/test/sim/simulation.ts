@@ -25,18 +25,20 @@ export interface Result {
   readonly coverage: Coverage
 }
 
-/** users from here on come just before the pool closes */
-const late = 90_000
-
 /** what a user turns a connection into before giving it back */
 const leave = (world: World, socket: Socket): void => {
   if (world.dice.chance(0.7)) return
   socket.condition = world.dice.pick(["dirty", "busy", "broken"] as const)
 }
 
-export const simulate = (seed: number, actions = 12, users = 12): Result => {
+/**
+ * `least`: how many steps the world makes at least. Users go on acting until then; in some worlds far longer, because
+ * some troubles need a long history, and most need none.
+ */
+export const simulate = (seed: number, least: number): Result => {
   const world = new World(seed)
   const { dice } = world
+  const enough = least * dice.pick([1, 1, 2, 4, 12])
   const network = new Network(world)
   const max = dice.between(1, 6)
   // every number comes from the dice, in this order; a seed is a history only as long as that order is kept
@@ -69,18 +71,18 @@ export const simulate = (seed: number, actions = 12, users = 12): Result => {
     rules = new Rules(world, network, engine)
     const checks = rules
 
-    const hold = (socket: Socket, user: number) =>
+    const hold = (socket: Socket, user: string) =>
       Effect.gen(function*() {
         checks.lent(socket, user)
         // some of those who are still there when the pool closes would keep it for ever
-        if (user >= late && dice.chance(0.5)) yield* Effect.sleep(dice.between(1000, 60_000))
+        if (user.startsWith("late") && dice.chance(0.5)) yield* Effect.sleep(dice.between(1000, 60_000))
         else if (dice.chance(0.8)) yield* Effect.sleep(dice.between(0, dice.chance(0.1) ? 3000 : 60))
         leave(world, socket)
         if (dice.chance(0.05)) return yield* Effect.fail("user failed")
         if (dice.chance(0.02)) return yield* Effect.die("user died")
       }).pipe(Effect.ensuring(Effect.sync(() => checks.givenBack(socket, user))))
 
-    const borrow = (user: number): Effect.Effect<unknown, unknown> =>
+    const borrow = (user: string): Effect.Effect<unknown, unknown> =>
       Effect.uninterruptibleMask((restore) => {
         const options = {
           timeout: dice.chance(0.3) ? dice.pick([0, 10, 300, 2000]) : undefined,
@@ -104,9 +106,9 @@ export const simulate = (seed: number, actions = 12, users = 12): Result => {
 
     const user = (id: number) =>
       Effect.gen(function*() {
-        for (let i = 0; i < actions; i++) {
+        for (let i = 1; world.steps < enough; i++) {
           if (dice.chance(0.6)) yield* Effect.sleep(dice.between(0, dice.chance(0.1) ? 4000 : 100))
-          const fiber = yield* Effect.fork(Effect.exit(borrow(id * 1000 + i)))
+          const fiber = yield* Effect.fork(Effect.exit(borrow(`${id}.${i}`)))
           if (dice.chance(0.25)) {
             if (dice.chance(0.8)) yield* Effect.sleep(dice.between(0, 60))
             yield* Fiber.interrupt(fiber)
@@ -170,7 +172,7 @@ export const simulate = (seed: number, actions = 12, users = 12): Result => {
 
     const sky = yield* Effect.fork(weather)
     const desk = yield* Effect.fork(dice.chance(0.5) ? operator : Effect.void)
-    yield* Effect.forEach(Array.from({ length: users }, (_, i) => i + 1), user, {
+    yield* Effect.forEach(Array.from({ length: dice.between(1, 12) }, (_, i) => i + 1), user, {
       concurrency: "unbounded",
       discard: true
     })
@@ -178,11 +180,11 @@ export const simulate = (seed: number, actions = 12, users = 12): Result => {
     yield* Fiber.interrupt(desk)
     if (dice.chance(0.5)) {
       network.weather = "fine"
-      yield* Effect.sleep(60_000)
-      checks.calm()
+      const patience = world.now + 60_000
+      while (!checks.calm(world.now >= patience)) yield* Effect.sleep(1000)
     }
     // some are still borrowing when the pool closes
-    const stragglers = yield* Effect.forEach([1, 2, 3], (i) => Effect.fork(Effect.exit(borrow(late + i))))
+    const stragglers = yield* Effect.forEach([1, 2, 3], (i) => Effect.fork(Effect.exit(borrow(`late ${i}`))))
     if (dice.chance(0.5)) yield* Effect.sleep(dice.between(0, 100))
     checks.closes()
     yield* shutdown(engine)
