@@ -1,6 +1,6 @@
 /**
- * `pnpm sim [--seeds N] [--seed S] [--steps M]`: N seeds from S on; a seed alone is shown step by step if it fails.
- * `pnpm sim --mutants`: does the simulation find bugs?
+ * `pnpm sim [--seeds N] [--seed S] [--steps M]`: N worlds, or one, from seed S on, of at least M steps each.
+ * `pnpm sim --mutants`: does the simulation find bugs? `--mutant NAME` plants one of them, and is otherwise the same.
  */
 import { build } from "esbuild"
 import { rmSync } from "node:fs"
@@ -17,44 +17,72 @@ const here = path.dirname(fileURLToPath(import.meta.url))
 const campaign = 100_000
 const often = 1000
 
+const cores = Math.min(os.availableParallelism(), 8)
+
+/** what is wrong with the command line */
+class Mistake extends Error {}
+
 const directory = await fs.mkdtemp(path.join(os.tmpdir(), "dbpool-sim-"))
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130))
 process.exitCode = await main()
 
 async function main() {
-  const { mutants, problem, seed, seeds, steps } = read()
-  if (problem !== undefined) {
-    console.error(problem)
+  try {
+    const { mutant, mutants, seed, seeds, steps } = read()
+    if (mutants) return await hunt(seeds ?? 3000, steps)
+    const planted = mutant === undefined ? undefined : await pick(mutant)
+    return await search(seed ?? 1, seeds ?? (seed === undefined ? 3000 : 1), steps, planted)
+  } catch (error) {
+    if (!(error instanceof Mistake)) throw error
+    console.error(error.message)
     return 1
   }
-  return mutants ? hunt(seeds ?? 3000, steps) : search(seed ?? 1, seeds ?? (seed === undefined ? 3000 : 1), steps)
 }
 
-/** what the command line says, or what is wrong with it */
+/** what the command line says */
 function read() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        seeds: { type: "string" },
-        seed: { type: "string" },
-        steps: { type: "string", default: "200" },
-        mutants: { type: "boolean", default: false }
-      }
-    })
-    const number = (option) => {
-      const value = values[option]
-      if (value === undefined) return undefined
-      if (/^[1-9]\d{0,8}$/.test(value)) return Number(value)
-      throw new Error(`--${option} must be a whole number above zero, not ${JSON.stringify(value)}.`)
-    }
-    const order = { mutants: values.mutants, seed: number("seed"), seeds: number("seeds"), steps: number("steps") }
-    if (order.mutants && order.seed !== undefined) throw new Error("--mutants always begins with the first seed.")
-    return order
-  } catch (error) {
-    // of what Node says, the first sentence; it does without the full stop
-    return { problem: `${error.message.split(/\n|\. /)[0].replace(/\.$/, "")}.` }
+  const { values } = parse({
+    seeds: { type: "string" },
+    seed: { type: "string" },
+    steps: { type: "string", default: "200" },
+    mutant: { type: "string" },
+    mutants: { type: "boolean", default: false }
+  })
+  const number = (option) => {
+    const value = values[option]
+    if (value === undefined) return undefined
+    if (/^[1-9]\d{0,8}$/.test(value)) return Number(value)
+    throw new Mistake(`--${option} must be a whole number above zero, not ${JSON.stringify(value)}.`)
   }
+  if (values.mutants && values.seed !== undefined) throw new Mistake("--mutants always begins with the first seed.")
+  if (values.mutants && values.mutant !== undefined) throw new Mistake("--mutants plants all, --mutant only one.")
+  return { ...values, seed: number("seed"), seeds: number("seeds"), steps: number("steps") }
+}
+
+function parse(options) {
+  try {
+    return parseArgs({ options })
+  } catch (error) {
+    // of what Node says, the first sentence; some come without a full stop
+    throw new Mistake(`${error.message.split(/\n|\. /)[0].replace(/\.$/, "")}.`)
+  }
+}
+
+async function pick(name) {
+  const mutants = await all()
+  const found = mutants.filter((mutant) => mutant.name.includes(name))
+  if (found.length === 1) return found[0]
+  throw new Mistake(
+    `--mutant must be part of the name of one mutant, and ${found.length} contain ${JSON.stringify(name)}.`
+  )
+}
+
+/** the list of mutants */
+async function all() {
+  const list = path.join(directory, "mutants.mjs")
+  await bundle("mutants.ts", list)
+  return (await import(pathToFileURL(list).href)).mutants
 }
 
 /** bundles one of the modules here, with the engine as it is or with one deliberate bug */
@@ -97,7 +125,10 @@ function merge(reports) {
   return reports.reduce((one, other) => ({
     seeds: one.seeds + other.seeds,
     steps: one.steps + other.steps,
+    failed: one.failed + other.failed,
     fewest: Math.min(one.fewest, other.fewest),
+    most: Math.max(one.most, other.most),
+    transitions: one.transitions,
     digest: ((Number.parseInt(one.digest, 16) + Number.parseInt(other.digest, 16)) >>> 0).toString(16).padStart(8, "0"),
     coverage: [...other.coverage].reduce(
       (sum, [key, n]) => sum.set(key, (sum.get(key) ?? 0) + n),
@@ -107,38 +138,58 @@ function merge(reports) {
   }))
 }
 
-async function search(seed, seeds, steps) {
+async function search(seed, seeds, steps, mutant) {
   const file = path.join(directory, "campaign.mjs")
-  await bundle("campaign.ts", file)
-  const workers = Math.min(os.availableParallelism(), 8, seeds)
+  await bundle("campaign.ts", file, mutant)
+  const workers = Math.min(cores, seeds)
   const begun = performance.now()
-  const report = merge(
-    await Promise.all(
-      Array.from(
-        { length: workers },
-        (_, i) => run(file, { from: seed + i, to: seed + seeds - 1, stride: workers, worldSteps: steps, first: false })
-      )
-    )
+  const reports = await Promise.all(
+    Array.from({ length: workers }, (_, i) => {
+      return run(file, { from: seed + i, to: seed + seeds - 1, stride: workers, worldSteps: steps, first: false })
+    })
   )
-  const { coverage, digest, failures, fewest } = report
-  const single = seeds === 1
-  if (single) { for (const { lines } of failures) console.log(lines.join("\n")) }
-  else for (const [key, times] of [...coverage].sort()) console.log(`${key.padEnd(26)}${times}`)
-  for (const { failure, seed } of failures) console.log(`seed ${seed} failed: ${failure.split("\n")[0]}`)
-  const rare = single ? [] : [...coverage].filter(([, times]) => times < often).map(([key]) => key)
-  if (rare.length > 0) console.log(`seldom seen: ${rare.join(", ")}`)
+  const { coverage, digest, failures, fewest, most, transitions, ...report } = merge(reports)
+  if (seeds > 1) tell(transitions, coverage)
+  if (failures.length > 0) explain(failures, seeds > 1 ? 60 : Infinity, steps, mutant)
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
   console.log(
-    `${report.seeds} seeds, ${report.steps} steps (at least ${fewest} a seed), trace ${digest}, ` +
-      `${failures.length} failed, ${seconds} s`
+    `${report.seeds} seeds, ${report.steps} steps (${fewest} to ${most} a seed), trace ${digest}, ` +
+      `${report.failed} failed, ${seconds} s`
   )
-  return failures.length > 0 || (seeds >= campaign && rare.length > 0) ? 1 : 0
+  const missed = transitions.some((transition) => (coverage.get(transition) ?? 0) < often)
+  return failures.length > 0 || (seeds >= campaign && missed) ? 1 : 0
+}
+
+/** what happened, and how often */
+function tell(transitions, coverage) {
+  const events = [...coverage.keys()].filter((event) => !transitions.includes(event)).sort()
+  for (const what of [...[...transitions].sort(), ...events]) {
+    console.log(`${what.padEnd(44)}${String(coverage.get(what) ?? 0).padStart(10)}`)
+  }
+  const rare = [...transitions, ...events].filter((what) => (coverage.get(what) ?? 0) < often)
+  if (rare.length > 0) console.log(`seldom seen: ${rare.join(", ")}`)
+}
+
+/** the end of the first failure's history, and how to see each again */
+function explain(failures, lines, steps, mutant) {
+  console.log(failures[0].lines.slice(-Math.min(lines, failures[0].lines.length)).join("\n"))
+  for (const { digest, failure, seed } of failures) {
+    console.log(`seed ${seed} failed: ${headline(failure)} (trace ${digest})`)
+  }
+  const options = [
+    ...(steps === 200 ? [] : [`--steps ${steps}`]),
+    ...(mutant === undefined ? [] : [`--mutant ${JSON.stringify(mutant.name)}`])
+  ]
+  console.log(`to see it again: ${["pnpm sim --seed", failures[0].seed, ...options].join(" ")}`)
+}
+
+function headline(failure) {
+  return failure.split("\n")[0].replace(/^Error: /, "")
 }
 
 async function hunt(seeds, steps) {
-  const list = path.join(directory, "mutants.mjs")
-  await bundle("mutants.ts", list)
-  const { mutants } = await import(pathToFileURL(list).href)
+  const mutants = await all()
+  const lines = []
   let escaped = 0
   const queue = [...mutants.entries()]
   const work = async () => {
@@ -146,16 +197,17 @@ async function hunt(seeds, steps) {
       const [index, mutant] = next
       const file = path.join(directory, `mutant-${index}.mjs`)
       await bundle("campaign.ts", file, mutant)
-      const order = { from: 1, to: seeds, stride: 1, worldSteps: steps, first: true }
-      const { failures } = await run(file, order)
+      const { failures } = await run(file, { from: 1, to: seeds, stride: 1, worldSteps: steps, first: true })
+      await fs.rm(file)
       if (failures.length === 0) escaped++
       const verdict = failures.length === 0
         ? `NOT FOUND in ${seeds} seeds`
-        : `found by seed ${failures[0].seed}: ${failures[0].failure.split("\n")[0].replace(/^Error: /, "")}`
-      console.log(`rule ${String(mutant.rule).padEnd(3)}${mutant.name.padEnd(57)}${verdict}`)
+        : `seed ${String(failures[0].seed).padEnd(5)}${headline(failures[0].failure)}`
+      lines[index] = `${String(mutant.rule).padEnd(9)}${mutant.name.padEnd(70)}${verdict}`
     }
   }
-  await Promise.all(Array.from({ length: Math.min(os.availableParallelism(), 8) }, work))
+  await Promise.all(Array.from({ length: cores }, work))
+  console.log(lines.join("\n"))
   console.log(`${mutants.length - escaped} of ${mutants.length} mutants found`)
   return escaped > 0 ? 1 : 0
 }
