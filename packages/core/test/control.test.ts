@@ -70,6 +70,38 @@ describe("resize", () => {
       yield* Fiber.interrupt(waiting)
     }))
 
+  it.scoped("to fewer also lets go of one that was just being validated", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, {
+        ...lasting,
+        maxConnections: 2,
+        validateAfterIdle: 0,
+        validate: () => Effect.delay(Effect.succeed(true), "1 second")
+      })
+      yield* warm(pool, 2)
+      const busy = yield* hold(pool)
+      const checking = yield* start(pool.check)
+      yield* pool.resize({ maxConnections: 1 })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(checking)
+      assert.deepStrictEqual(openOnes(server), [busy.connection.id])
+    }))
+
+  it.scoped("to fewer also lets go of one whose borrower was interrupted on its way to it", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { ...lasting, maxConnections: 2 })
+      const [one, other] = [yield* hold(pool), yield* hold(pool)]
+      const waiting = yield* start(hold(pool))
+      // handed over and interrupted in one step, before the borrower runs
+      yield* one.end
+      waiting.unsafeInterruptAsFork(waiting.id())
+      yield* pool.resize({ maxConnections: 1 })
+      yield* settle
+      assert.deepStrictEqual(openOnes(server), [other.connection.id])
+    }))
+
   it.scoped("refuses what does not go together, and changes nothing", () =>
     Effect.gen(function*() {
       const server = new Server()

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -254,6 +255,19 @@ describe("when a session's connection is gone", () => {
       assert.strictEqual(yield* use(pool), 2)
     }))
 
+  it.scoped("those who come while somebody still holds it are told at once", () =>
+    Effect.gen(function*() {
+      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      yield* pool.session(Effect.gen(function*() {
+        yield* start(pool.use((connection) => Effect.zipRight(Effect.sync(() => connection.die()), Effect.never)))
+        const late = yield* start(timed(use(pool)))
+        assert.isTrue(Option.isSome(yield* Fiber.poll(late)))
+        const { at, exit } = yield* Fiber.join(late)
+        failsWith(exit, "SessionLost")
+        assert.strictEqual(at, 0)
+      })).pipe(Effect.scoped)
+    }))
+
   it.scoped("with the pool, later calls fail as they do everywhere", () =>
     Effect.gen(function*() {
       const server = new Server()
@@ -317,6 +331,35 @@ describe("after a session", () => {
       assert.strictEqual(yield* Fiber.join(child), 1)
       assert.strictEqual(yield* Fiber.join(next), 1)
       assert.strictEqual((yield* pool.stats).idle, 1)
+    }))
+
+  it.scoped("a use that a child still runs keeps it, although the lease around it was given back", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const pool = yield* makePool(server, { maxConnections: 1 })
+      const gate = yield* Deferred.make<void>()
+      const inside = Effect.zipRight(Deferred.await(gate), use(pool))
+      const child = yield* pool.session(Effect.scoped(Effect.zipRight(
+        pool.acquire,
+        Effect.zipLeft(Effect.forkDaemon(pool.use(() => inside)), settle)
+      )))
+      yield* settle
+      assert.strictEqual(server.open, 1)
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* Fiber.join(child), 1)
+      assert.strictEqual((yield* pool.stats).idle, 1)
+    }))
+
+  it.scoped("a child whose turn it would just have been gets a connection of the pool", () =>
+    Effect.gen(function*() {
+      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      // the end of the use grants the turn, and in the same step the session ends
+      const child = yield* pool.session(
+        Effect.zipLeft(Effect.forkDaemon(Effect.zipRight(hold(pool), Effect.never)), pool.use(() => settle))
+      )
+      yield* settle
+      assert.deepStrictEqual((yield* pool.holders).map(({ fiberId }) => fiberId), [child.id()])
+      yield* Fiber.interrupt(child)
     }))
 
   it.scoped("those who waited for a turn wait for the pool instead, by the same deadline", () =>

@@ -193,8 +193,7 @@ export class Engine<C> {
     if (this.hub.heard) {
       this.hub.tell({ _tag: "ConnectionOpened", connectionId: entry.id, connectMillis: now - entry.startedAt })
     }
-    if (this.surplus > 0) this.retire(entry, "resized")
-    else this.keep(entry, now)
+    this.keep(entry, now)
     // one more may have made the oldest one spare
     if (this.idle.oldest !== undefined) this.alarm.set(Housekeeping.dueAt(this, this.idle.oldest, now), now)
     this.replacement.opened(this, entry)
@@ -337,14 +336,15 @@ export class Engine<C> {
     entry.idleSince = now
     entry.provedAt = now
     if (isWorn(this.hooks, entry.connection)) entry.wears("worn")
-    if (this.surplus > 0) this.retire(entry, "resized")
-    else this.keep(entry, now)
+    this.keep(entry, now)
     if (this.queue.size > 0 || entry.softAt <= now || this.idle.size > this.config.maxIdle || this.closing) {
       this.pump(now)
     }
   }
 
+  /** it can be lent again, unless the pool was made smaller meanwhile */
   private keep(entry: Entry<C>, now: number): void {
+    if (this.surplus > 0) return this.retire(entry, "resized")
     this.ledger.move(entry, State.idle)
     this.idle.add(entry)
     this.alarm.set(Housekeeping.dueAt(this, entry, now), now)

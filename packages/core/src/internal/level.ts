@@ -12,6 +12,7 @@ import { Alarm } from "./alarm.js"
 import { snapshot } from "./counters.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
+import { State } from "./entry.js"
 import { holders } from "./holders.js"
 import type { Hold } from "./lineage.js"
 import { refused } from "./refusal.js"
@@ -36,7 +37,7 @@ export class Turn {
 /** @internal */
 export class Level<C> {
   private occupied = false
-  private over = false
+  over = false
   /** in order of arrival */
   private readonly waiting = new Set<Turn>()
   private alarm: Alarm | undefined = undefined
@@ -44,7 +45,10 @@ export class Level<C> {
   inside: Level<C> | undefined = undefined
   /** the level of the whole session */
   readonly session: Level<C>
-  /** turns that end with a scope, so that they may outlive the session; only the session's own level has them */
+  /**
+   * Turns that end with a scope, so that they may outlive the session; only the session's own level has them. One that
+   * was given back stays here until nobody is inside it any more.
+   */
   readonly leases = new Set<Hold<C>>()
 
   /** `vacated`: what to do, once, when the level is over and nobody is inside any more */
@@ -66,6 +70,8 @@ export class Level<C> {
   wait(turn: Turn): void {
     // it may have become free, or ended, since the caller looked
     if (this.over) turn.resume(Effect.succeed(false))
+    // nobody waits for his turn on a connection that is gone
+    else if (this.isLost) this.refuse(turn, this.whyLost, this.engine.now())
     else if (this.occupied) {
       this.waiting.add(turn)
       this.watch()
@@ -97,11 +103,12 @@ export class Level<C> {
     for (const turn of this.waiting) turn.resume(Effect.succeed(false))
     this.waiting.clear()
     this.watch()
+    const open = [...this.leases].filter(({ ended }) => !ended)
     if (!this.occupied) this.vacated()
-    else if (this.leases.size > 0) {
+    else if (open.length > 0) {
       // those who hold them may go on using the connection without asking: nobody else must ever get it
       this.engine.invalidate(this.entry)
-      for (const lease of this.leases) lease.end()
+      for (const lease of open) lease.end()
     }
   }
 
@@ -112,6 +119,10 @@ export class Level<C> {
     this.waiting.clear()
     this.watch()
     this.inside?.lose()
+  }
+
+  get isLost(): boolean {
+    return this.entry.state !== State.leased
   }
 
   get whyLost(): AcquireError {

@@ -9,7 +9,6 @@ import { TooManyConnections } from "../PoolError.js"
 import { snapshot } from "./counters.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
-import { State } from "./entry.js"
 import { held } from "./holders.js"
 import type { Restore } from "./lease.js"
 import { Level, Turn } from "./level.js"
@@ -55,34 +54,39 @@ export const enter = <C>(
   options: AcquireOptions,
   lasting: boolean,
   again: (rest: AcquireOptions) => Effect.Effect<Hold<C>, AcquireError>
-): Effect.Effect<Hold<C>, AcquireError> =>
-  Effect.flatMap(
-    level.tryEnter() ? Effect.succeed(undefined) : Trace.waiting(level.engine, wait(level, restore, options)),
-    (rest) => {
-      if (rest !== undefined) return again(rest)
-      const { engine, entry, session } = level
-      if (entry.state !== State.leased) {
-        level.leave()
-        return Effect.fail(refused(engine, level.whyLost, 0))
-      }
-      const turn = new Level(engine, entry, session, () => {
-        session.leases.delete(hold)
-        level.inside = undefined
-        level.leave()
-      })
-      level.inside = turn
-      const hold = Lineage.begin(engine, entry, lasting, turn)
-      if (lasting) session.leases.add(hold)
-      return Effect.succeed(hold)
-    }
-  )
+): Effect.Effect<Hold<C>, AcquireError> => {
+  if (level.tryEnter()) return take(level, lasting)
+  return Effect.flatMap(Trace.waiting(level.engine, wait(level, restore, options)), ({ granted, rest }) => {
+    if (granted && !level.over) return take(level, lasting)
+    // the last one who was inside granted it, and then the level was over before it could be taken
+    if (granted) level.leave()
+    return again(rest)
+  })
+}
 
-/** answers with what is left of the options if the level is over, and with nothing if it is the caller's turn */
+const take = <C>(level: Level<C>, lasting: boolean): Effect.Effect<Hold<C>, AcquireError> => {
+  const { engine, entry, session } = level
+  if (level.isLost) {
+    level.leave()
+    return Effect.fail(refused(engine, level.whyLost, 0))
+  }
+  const turn = new Level(engine, entry, session, () => {
+    session.leases.delete(hold)
+    level.inside = undefined
+    level.leave()
+  })
+  level.inside = turn
+  const hold = Lineage.begin(engine, entry, lasting, turn)
+  if (lasting) session.leases.add(hold)
+  return Effect.succeed(hold)
+}
+
+/** whether it is the caller's turn, or the level is over, and what is left of the options then */
 const wait = <C>(
   level: Level<C>,
   restore: Restore,
   options: AcquireOptions
-): Effect.Effect<AcquireOptions | undefined, AcquireError> =>
+): Effect.Effect<{ readonly granted: boolean; readonly rest: AcquireOptions }, AcquireError> =>
   Effect.flatMap(Region, (region) => {
     const { engine } = level
     const whenExhausted = options.whenExhausted ?? region.whenExhausted
@@ -108,7 +112,7 @@ const wait = <C>(
           return Effect.failCause(cause)
         },
         onSuccess: (granted) =>
-          Effect.succeed(granted ? undefined : { ...options, timeout: Math.max(0, turn!.deadline - engine.now()) })
+          Effect.succeed({ granted, rest: { ...options, timeout: Math.max(0, turn!.deadline - engine.now()) } })
       }
     )
   })

@@ -1,5 +1,6 @@
 /**
- * `pnpm sim [--seeds N] [--seed S] [--actions M]`: many seeds, or one, shown. `pnpm sim --mutants`: does it find bugs?
+ * `pnpm sim [--seeds N] [--seed S] [--steps M]`: N worlds, or one, from seed S on, of at least M steps each.
+ * `pnpm sim --mutants`: does the simulation find bugs? `--mutant NAME` plants one of them, and is otherwise the same.
  */
 import { build } from "esbuild"
 import { rmSync } from "node:fs"
@@ -11,17 +12,81 @@ import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
 
 const here = path.dirname(fileURLToPath(import.meta.url))
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "3000" },
-    seed: { type: "string" },
-    actions: { type: "string", default: "12" },
-    mutants: { type: "boolean", default: false }
+
+/** a campaign of that many seeds has to take every transition that often */
+const campaign = 100_000
+const often = 1000
+
+const cores = Math.min(os.availableParallelism(), 8)
+
+/** what is wrong with the command line */
+class Mistake extends Error {}
+
+const directory = await fs.mkdtemp(path.join(os.tmpdir(), "dbpool-sim-"))
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130))
+process.exitCode = await main()
+
+async function main() {
+  try {
+    const { mutant, mutants, seed, seeds, steps } = read()
+    if (mutants) return await hunt(seeds ?? 3000, steps)
+    const planted = mutant === undefined ? undefined : await pick(mutant)
+    return await search(seed ?? 1, seeds ?? (seed === undefined ? 3000 : 1), steps, planted)
+  } catch (error) {
+    if (!(error instanceof Mistake)) throw error
+    console.error(error.message)
+    return 1
   }
-})
+}
+
+/** what the command line says */
+function read() {
+  const { values } = parse({
+    seeds: { type: "string" },
+    seed: { type: "string" },
+    steps: { type: "string", default: "200" },
+    mutant: { type: "string" },
+    mutants: { type: "boolean", default: false }
+  })
+  const number = (option) => {
+    const value = values[option]
+    if (value === undefined) return undefined
+    if (/^[1-9]\d{0,8}$/.test(value)) return Number(value)
+    throw new Mistake(`--${option} must be a whole number above zero, not ${JSON.stringify(value)}.`)
+  }
+  if (values.mutants && values.seed !== undefined) throw new Mistake("--mutants always begins with the first seed.")
+  if (values.mutants && values.mutant !== undefined) throw new Mistake("--mutants plants all, --mutant only one.")
+  return { ...values, seed: number("seed"), seeds: number("seeds"), steps: number("steps") }
+}
+
+function parse(options) {
+  try {
+    return parseArgs({ options })
+  } catch (error) {
+    // of what Node says, the first sentence; some come without a full stop
+    throw new Mistake(`${error.message.split(/\n|\. /)[0].replace(/\.$/, "")}.`)
+  }
+}
+
+async function pick(name) {
+  const mutants = await all()
+  const found = mutants.filter((mutant) => mutant.name.includes(name))
+  if (found.length === 1) return found[0]
+  throw new Mistake(
+    `--mutant must be part of the name of one mutant, and ${found.length} contain ${JSON.stringify(name)}.`
+  )
+}
+
+/** the list of mutants */
+async function all() {
+  const list = path.join(directory, "mutants.mjs")
+  await bundle("mutants.ts", list)
+  return (await import(pathToFileURL(list).href)).mutants
+}
 
 /** bundles one of the modules here, with the engine as it is or with one deliberate bug */
-const bundle = async (entry, outfile, mutant) => {
+async function bundle(entry, outfile, mutant) {
   let applied = mutant === undefined
   await build({
     entryPoints: [path.join(here, entry)],
@@ -44,8 +109,8 @@ const bundle = async (entry, outfile, mutant) => {
   if (!applied) throw new Error(`The mutant "${mutant.name}" does not fit ${mutant.file} any more.`)
 }
 
-const run = (file, order) =>
-  new Promise((resolve, reject) => {
+function run(file, order) {
+  return new Promise((resolve, reject) => {
     const worker = new Worker(pathToFileURL(file), { workerData: order })
     worker.on("message", (report) => {
       resolve(report)
@@ -54,12 +119,16 @@ const run = (file, order) =>
     })
     worker.on("error", reject)
   })
+}
 
-const merge = (reports) =>
-  reports.reduce((one, other) => ({
+function merge(reports) {
+  return reports.reduce((one, other) => ({
     seeds: one.seeds + other.seeds,
     steps: one.steps + other.steps,
+    failed: one.failed + other.failed,
     fewest: Math.min(one.fewest, other.fewest),
+    most: Math.max(one.most, other.most),
+    transitions: one.transitions,
     digest: ((Number.parseInt(one.digest, 16) + Number.parseInt(other.digest, 16)) >>> 0).toString(16).padStart(8, "0"),
     coverage: [...other.coverage].reduce(
       (sum, [key, n]) => sum.set(key, (sum.get(key) ?? 0) + n),
@@ -67,46 +136,60 @@ const merge = (reports) =>
     ),
     failures: [...one.failures, ...other.failures].sort((a, b) => a.seed - b.seed)
   }))
-
-const directory = await fs.mkdtemp(path.join(os.tmpdir(), "dbpool-sim-"))
-process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130))
-process.exitCode = values.mutants ? await hunt() : await search()
-
-async function search() {
-  const file = path.join(directory, "campaign.mjs")
-  await bundle("campaign.ts", file)
-  const actions = Number(values.actions)
-  const one = values.seed !== undefined
-  const from = one ? Number(values.seed) : 1
-  const to = one ? from : Number(values.seeds)
-  const workers = one ? 1 : Math.min(os.availableParallelism(), 8)
-  const begun = performance.now()
-  const report = merge(
-    await Promise.all(
-      Array.from(
-        { length: workers },
-        (_, i) => run(file, { from: from + i, to, stride: workers, actions, first: false })
-      )
-    )
-  )
-  if (one) { for (const { lines } of report.failures) console.log(lines.join("\n")) }
-  else for (const [key, times] of [...report.coverage].sort()) console.log(`${key.padEnd(26)}${times}`)
-  for (const { failure, seed } of report.failures) console.log(`seed ${seed} failed: ${failure.split("\n")[0]}`)
-  const rare = one ? [] : [...report.coverage].filter(([, times]) => times < 1000).map(([key]) => key)
-  if (rare.length > 0) console.log(`seldom seen: ${rare.join(", ")}`)
-  const seconds = ((performance.now() - begun) / 1000).toFixed(1)
-  console.log(
-    `${report.seeds} seeds, ${report.steps} steps (at least ${report.fewest} a seed), trace ${report.digest}, ` +
-      `${report.failures.length} failed, ${seconds} s`
-  )
-  return report.failures.length > 0 ? 1 : 0
 }
 
-async function hunt() {
-  const list = path.join(directory, "mutants.mjs")
-  await bundle("mutants.ts", list)
-  const { mutants } = await import(pathToFileURL(list).href)
+async function search(seed, seeds, steps, mutant) {
+  const file = path.join(directory, "campaign.mjs")
+  await bundle("campaign.ts", file, mutant)
+  const workers = Math.min(cores, seeds)
+  const begun = performance.now()
+  const reports = await Promise.all(
+    Array.from({ length: workers }, (_, i) => {
+      return run(file, { from: seed + i, to: seed + seeds - 1, stride: workers, worldSteps: steps, first: false })
+    })
+  )
+  const { coverage, digest, failures, fewest, most, transitions, ...report } = merge(reports)
+  if (seeds > 1) tell(transitions, coverage)
+  if (failures.length > 0) explain(failures, seeds > 1 ? 60 : Infinity, steps, mutant)
+  const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+  console.log(
+    `${report.seeds} seeds, ${report.steps} steps (${fewest} to ${most} a seed), trace ${digest}, ` +
+      `${report.failed} failed, ${seconds} s`
+  )
+  const missed = transitions.some((transition) => (coverage.get(transition) ?? 0) < often)
+  return failures.length > 0 || (seeds >= campaign && missed) ? 1 : 0
+}
+
+/** what happened, and how often */
+function tell(transitions, coverage) {
+  const events = [...coverage.keys()].filter((event) => !transitions.includes(event)).sort()
+  for (const what of [...[...transitions].sort(), ...events]) {
+    console.log(`${what.padEnd(44)}${String(coverage.get(what) ?? 0).padStart(10)}`)
+  }
+  const rare = [...transitions, ...events].filter((what) => (coverage.get(what) ?? 0) < often)
+  if (rare.length > 0) console.log(`seldom seen: ${rare.join(", ")}`)
+}
+
+/** the end of the first failure's history, and how to see each again */
+function explain(failures, lines, steps, mutant) {
+  console.log(failures[0].lines.slice(-Math.min(lines, failures[0].lines.length)).join("\n"))
+  for (const { digest, failure, seed } of failures) {
+    console.log(`seed ${seed} failed: ${headline(failure)} (trace ${digest})`)
+  }
+  const options = [
+    ...(steps === 200 ? [] : [`--steps ${steps}`]),
+    ...(mutant === undefined ? [] : [`--mutant ${JSON.stringify(mutant.name)}`])
+  ]
+  console.log(`to see it again: ${["pnpm sim --seed", failures[0].seed, ...options].join(" ")}`)
+}
+
+function headline(failure) {
+  return failure.split("\n")[0].replace(/^Error: /, "")
+}
+
+async function hunt(seeds, steps) {
+  const mutants = await all()
+  const lines = []
   let escaped = 0
   const queue = [...mutants.entries()]
   const work = async () => {
@@ -114,15 +197,17 @@ async function hunt() {
       const [index, mutant] = next
       const file = path.join(directory, `mutant-${index}.mjs`)
       await bundle("campaign.ts", file, mutant)
-      const { failures, seeds } = await run(file, { from: 1, to: 3000, stride: 1, actions: 12, first: true })
+      const { failures } = await run(file, { from: 1, to: seeds, stride: 1, worldSteps: steps, first: true })
+      await fs.rm(file)
       if (failures.length === 0) escaped++
       const verdict = failures.length === 0
         ? `NOT FOUND in ${seeds} seeds`
-        : `found by seed ${failures[0].seed}: ${failures[0].failure.split("\n")[0].replace(/^Error: /, "")}`
-      console.log(`rule ${String(mutant.rule).padEnd(3)}${mutant.name.padEnd(57)}${verdict}`)
+        : `seed ${String(failures[0].seed).padEnd(5)}${headline(failures[0].failure)}`
+      lines[index] = `${String(mutant.rule).padEnd(9)}${mutant.name.padEnd(70)}${verdict}`
     }
   }
-  await Promise.all(Array.from({ length: Math.min(os.availableParallelism(), 8) }, work))
+  await Promise.all(Array.from({ length: cores }, work))
+  console.log(lines.join("\n"))
   console.log(`${mutants.length - escaped} of ${mutants.length} mutants found`)
   return escaped > 0 ? 1 : 0
 }

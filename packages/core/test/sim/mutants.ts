@@ -1,9 +1,13 @@
 /**
- * Deliberate bugs, at least two for each rule. The simulation has to find every one of them: a check that cannot fail
+ * Deliberate bugs, at least two for each rule; those of sessions and events are in `sessionMutants.ts`. The simulation has to find every one of them: a check that cannot fail
  * proves nothing. Each is a change to the text of one file of `src/internal`, made when the simulation is bundled.
  */
+import type { Rule } from "./broken.js"
+import { sessionMutants } from "./sessionMutants.js"
+
 export interface Mutant {
-  readonly rule: number
+  /** the rule that is broken; another one may be what shows it */
+  readonly rule: Rule
   readonly name: string
   readonly file: string
   readonly find: string
@@ -20,17 +24,32 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     rule: 1,
+    name: "what is idle beyond maxIdle is kept",
+    file: "pump.ts",
+    find: "  trim(engine)\n",
+    replace: ""
+  },
+  {
+    rule: 1,
     name: "counter leak",
     file: "entry.ts",
     find: "this.counts[entry.state]!--",
     replace: "if (entry.state !== State.resetting || entry.uses % 3 !== 0) this.counts[entry.state]!--"
   },
   {
-    rule: 2,
-    name: "lent, and still in the idle store",
+    rule: 1,
+    name: "a pool that was made smaller keeps what comes back",
     file: "engine.ts",
-    find: "    this.idle.remove(entry)\n    this.ledger.move(entry, State.leased)",
-    replace: "    if (entry.uses % 5 !== 4) this.idle.remove(entry)\n    this.ledger.move(entry, State.leased)"
+    find: "    if (this.surplus > 0) return this.retire(entry, \"resized\")\n",
+    replace: ""
+  },
+  {
+    rule: 2,
+    name: "lent, and still idle",
+    file: "engine.ts",
+    find: "    this.idle.remove(entry)\n    this.ledger.move(entry, State.leased)\n",
+    replace:
+      "    if (entry.uses % 5 === 4) return\n    this.idle.remove(entry)\n    this.ledger.move(entry, State.leased)\n"
   },
   {
     rule: 2,
@@ -39,6 +58,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "          engine.taken(entry, waiter!.since)\n",
     replace:
       "          engine.taken(entry, waiter!.since)\n          if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
+  },
+  {
+    rule: 2,
+    name: "an invalidated connection goes to the next one at once",
+    file: "engine.ts",
+    find: "    this.retire(entry, \"invalidated\")\n",
+    replace: "    this.keep(entry, this.now())\n"
   },
   {
     rule: 3,
@@ -73,13 +99,11 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     rule: 5,
-    name: "a deadline that begins anew",
+    name: "re-armed deadline: a failed connect gives those who wait more time",
     file: "engine.ts",
-    find: "    if (entry.state !== State.reserved) return\n    const now = this.now()\n",
-    replace: "    if (entry.state !== State.reserved) return\n    const now = this.now()\n" +
-      "    for (let w = this.queue.head; w !== undefined; w = w.behind) {\n" +
-      "      const length = w.deadline - w.since\n      this.queue.remove(w)\n      w.since = now\n" +
-      "      w.deadline = now + length + 5000\n      this.queue.add(w)\n      break\n    }\n"
+    find: "    this.replacement.failed(entry)\n    this.close(entry)\n",
+    replace: "    this.replacement.failed(entry)\n    this.close(entry)\n" +
+      "    for (let w = this.queue.head; w !== undefined; w = w.behind) w.deadline += this.now() - w.since\n"
   },
   {
     rule: 5,
@@ -139,19 +163,18 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: ""
   },
   {
-    rule: 1,
-    name: "a pool that was made smaller keeps what comes back",
-    file: "engine.ts",
-    find:
-      "    if (this.surplus > 0) this.retire(entry, \"resized\")\n    else this.keep(entry, now)\n    if (this.queue",
-    replace: "    this.keep(entry, now)\n    if (this.queue"
-  },
-  {
     rule: 8,
     name: "a hard drain forgets those that are being opened",
     file: "tasks.ts",
     find: "entry.hardAt = Math.min(entry.hardAt, now + config.maxLifetime)",
     replace: "entry.hardAt = now + config.maxLifetime"
+  },
+  {
+    rule: 8,
+    name: "expired lent: a stale connection passes for a valid one",
+    file: "engine.ts",
+    find: "    if (outcome === \"valid\") {\n",
+    replace: "    if (outcome !== \"timedOut\") {\n"
   },
   {
     rule: 9,
@@ -169,6 +192,23 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: ""
   },
   {
+    rule: 9,
+    name: "double close: an invalidated connection that comes back",
+    file: "engine.ts",
+    find: "    if (entry.state === State.detached) this.finish(entry)\n    else if (entry.state === State.leased) {\n" +
+      "      const condition",
+    replace: "    if (entry.state === State.detached) this.finish(entry)\n" +
+      "    else if (entry.state === State.closing) this.closed(entry, false)\n" +
+      "    else if (entry.state === State.leased) {\n      const condition"
+  },
+  {
+    rule: 9,
+    name: "the alarm goes on when the pool closes",
+    file: "pump.ts",
+    find: "  engine.alarm.clear()\n",
+    replace: ""
+  },
+  {
     rule: 10,
     name: "closing has no bound",
     file: "tasks.ts",
@@ -181,5 +221,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "shutdown.ts",
     find: "      takeAll(engine)\n",
     replace: ""
-  }
+  },
+  ...sessionMutants
 ]

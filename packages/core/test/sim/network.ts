@@ -4,6 +4,8 @@
 import type * as Pool from "@dbpool/core/Pool"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Hooks } from "../../src/internal/hooks.js"
+import type { Stay } from "./stay.js"
 import type { World } from "./world.js"
 
 export type Weather = "fine" | "slow" | "down" | "deaf" | "full" | "locked" | "stubborn"
@@ -19,9 +21,16 @@ export class Socket {
   alive = true
   /** what a driver would see on its side */
   condition: Pool.Condition = "clean"
-  /** who uses it right now */
-  holder: number | undefined
+  /** who uses it right now: one user, and whoever does so inside that */
+  readonly stays = new Set<Stay>()
+  /** the pool knows that it is dead, or was told that it is no good */
+  gone = false
   closed = 0
+  destroyed = 0
+  /** the pool has it; one whose connect was interrupted and opened it nevertheless is only closed */
+  known = false
+  /** its close failed, so that it has to be destroyed if it can be */
+  stuck = false
   opened = false
   /** a validation of it did not succeed */
   doubted = false
@@ -35,10 +44,14 @@ export class Network {
   /** how many the server takes in `full` weather */
   limit = 2
   readonly sockets: Array<Socket> = []
+  /** whether connections that come back clean are reset, too */
+  private readonly resetsAll: boolean
   /** told how long it had taken when a connect is interrupted */
   onDialInterrupted: (after: number) => void = () => {}
 
-  constructor(readonly world: World) {}
+  constructor(readonly world: World) {
+    this.resetsAll = world.dice.chance(0.2)
+  }
 
   /** sockets that the server or the client still has */
   get open(): ReadonlyArray<Socket> {
@@ -56,13 +69,21 @@ export class Network {
       return socket
     }),
     (socket) => this.close(socket)
-  ).pipe(Effect.tap((socket) => {
-    const begun = this.world.now
-    return Effect.onInterrupt(
-      this.dial(socket),
-      () => Effect.sync(() => this.onDialInterrupted(this.world.now - begun))
-    )
-  }))
+  ).pipe(
+    Effect.tap((socket) => {
+      const begun = this.world.now
+      return Effect.onInterrupt(
+        this.dial(socket),
+        () => Effect.sync(() => this.onDialInterrupted(this.world.now - begun))
+      )
+    })
+  )
+
+  private readonly setup = Effect.suspend((): Effect.Effect<void, ConnectError> => {
+    const { dice } = this.world
+    if (dice.chance(0.97)) return Effect.void
+    return dice.chance(0.5) ? Effect.never : Effect.fail(new ConnectError("set up in vain", "transient"))
+  })
 
   private dial(socket: Socket): Effect.Effect<void, ConnectError> {
     return Effect.suspend(() => {
@@ -97,12 +118,14 @@ export class Network {
   private close(socket: Socket): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { dice } = this.world
-      const gone = Effect.sync(() => {
+      const gone = Effect.suspend(() => {
         socket.closed++
         socket.alive = false
-        this.world.record(`socket ${socket.id} closed`)
+        this.world.record(`socket ${socket.id} ${socket.stuck ? "would not close" : "closed"}`)
+        return socket.stuck ? Effect.die("it would not close") : Effect.void
       })
       if (!socket.opened) return gone
+      socket.stuck = dice.chance(0.02)
       return Effect.zipRight(
         dice.chance(0.05) ? this.delay(2000, 20_000) : dice.chance(0.5) ? this.delay(0, 20) : Effect.void,
         gone
@@ -110,31 +133,44 @@ export class Network {
     })
   }
 
-  readonly hooks = {
-    connect: this.connect,
-    fault: (error: unknown): Pool.Fault => error instanceof ConnectError ? error.fault : "transient",
-    validate: (socket: Socket): Effect.Effect<boolean> =>
-      Effect.suspend(() => {
-        socket.doubted = true
-        if (this.weather === "deaf" && this.world.dice.chance(0.7)) return Effect.never
-        return Effect.zipRight(
-          this.delay(0, 5),
-          Effect.sync(() => {
-            socket.doubted = !socket.alive
-            return socket.alive
-          })
-        )
-      }),
-    condition: (socket: Socket): Pool.Condition => socket.alive ? socket.condition : "broken",
-    cancel: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "dirty"),
-    reset: { onDirty: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "clean") },
-    worn: undefined,
-    onLost: (socket: Socket, lost: (cause: unknown) => void): void => {
-      socket.lost = lost
-    },
-    destroy: (socket: Socket): void => {
-      socket.alive = false
-      this.world.record(`socket ${socket.id} destroyed`)
+  get hooks(): Hooks<Socket> {
+    return {
+      connect: this.connect,
+      setup: (socket: Socket): Effect.Effect<void, ConnectError> => {
+        socket.known = true
+        return this.setup
+      },
+      fault: (error: unknown): Pool.Fault => error instanceof ConnectError ? error.fault : "transient",
+      validate: (socket: Socket): Effect.Effect<boolean> =>
+        Effect.suspend(() => {
+          socket.doubted = true
+          if (this.weather === "deaf" && this.world.dice.chance(0.7)) return Effect.never
+          return Effect.zipRight(
+            this.delay(0, 5),
+            Effect.sync(() => {
+              socket.doubted = !socket.alive
+              return socket.alive
+            })
+          )
+        }),
+      condition: (socket: Socket): Pool.Condition => socket.alive ? socket.condition : "broken",
+      cancel: (socket: Socket): Effect.Effect<void, string> =>
+        this.repair(socket, this.world.dice.chance(0.2) ? "clean" : "dirty"),
+      reset: {
+        onDirty: (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "clean"),
+        onClean: this.resetsAll
+          ? (socket: Socket): Effect.Effect<void, string> => this.repair(socket, "clean")
+          : undefined
+      },
+      worn: (): boolean => this.world.dice.chance(0.01),
+      onLost: (socket: Socket, lost: (cause: unknown) => void): void => {
+        socket.lost = lost
+      },
+      destroy: (socket: Socket): void => {
+        socket.alive = false
+        socket.destroyed++
+        this.world.record(`socket ${socket.id} destroyed`)
+      }
     }
   }
 
@@ -153,6 +189,8 @@ export class Network {
     socket.alive = false
     const heard = this.weather !== "deaf" && this.world.dice.chance(0.7)
     this.world.record(`socket ${socket.id} killed${heard ? "" : ", unheard"}`)
-    if (heard) socket.lost?.(new Error("killed"))
+    if (!heard || socket.lost === undefined) return
+    socket.gone = true
+    socket.lost(new Error("killed"))
   }
 }

@@ -1,70 +1,63 @@
 /**
  * The ten rules of the engine (docs/engine.md), checked after every step. What users, sockets and the clock show comes
- * first; the engine's own data is only believed where it can be compared with them.
+ * first (`callers.ts`); the engine's own data is only believed where it can be compared with them.
  */
 import * as Exit from "effect/Exit"
 import type { Engine } from "../../src/internal/engine.js"
 import type { Entry } from "../../src/internal/entry.js"
 import { State } from "../../src/internal/entry.js"
 import type { Waiter } from "../../src/internal/waiterQueue.js"
+import { Books } from "./books.js"
+import type { Rule } from "./broken.js"
+import { Broken } from "./broken.js"
+import { Callers, slack } from "./callers.js"
+import type { Coverage } from "./coverage.js"
+import { count, stateNames, transition } from "./coverage.js"
 import type { Network, Socket } from "./network.js"
 import type { World } from "./world.js"
 
-/** one call for a connection */
-export interface Call {
-  readonly user: number
-  readonly deadline: number
-}
-
-/** what one seed did to the states, `from -> to` by number of times */
-export type Coverage = Map<string, number>
-
-export const stateNames = Object.keys(State)
-
-export class Broken extends Error {
-  constructor(readonly rule: number, what: string) {
-    super(`rule ${rule}: ${what}`)
-  }
-}
-
-/** a busy event loop delays what is due; the world does so by less than that */
-const slack = 500
-
 export class Rules {
-  readonly coverage: Coverage = new Map()
-  private readonly calls = new Set<Call>()
+  readonly callers: Callers
+  private readonly books: Books
   private readonly openedAt = new Map<Entry<Socket>, number>()
   private readonly watched = new WeakSet<object>()
   /** who waits, and as the how manyth he came */
   private readonly arrivals = new Map<Waiter<Socket>, number>()
   private arrived = 0
+  private readonly counts = new Int32Array(stateNames.length)
   private closingAt = Infinity
+  private isClosed = false
   private allowed = Infinity
   /** connections that a hard drain forbids to lend again */
   private readonly condemned = new Set<Entry<Socket>>()
-  /** found where it cannot be thrown: inside the pool's own fibers */
+  /** found where it cannot be thrown: inside the fibers of users and of the pool */
   private found: Broken | undefined
 
   constructor(
     private readonly world: World,
     private readonly network: Network,
-    private readonly engine: Engine<Socket>
+    private readonly engine: Engine<Socket>,
+    private readonly coverage: Coverage
   ) {
+    this.callers = new Callers(world, engine, coverage, this.blame)
+    this.books = new Books(engine, coverage, this.blame)
+    if (world.dice.chance(0.5)) this.books.listen()
     this.watchStates()
     this.watchLending()
+    this.watchOthers()
     network.onDialInterrupted = (after) => {
-      if (!this.closing && after + 150 < engine.config.connectTimeout) {
+      if (!engine.closing && after + 150 < engine.config.connectTimeout) {
         this.blame(6, "a connect was cut off before its time")
       }
     }
   }
 
-  private blame(rule: number, what: string): void {
+  readonly blame = (rule: Rule, what: string): void => {
     this.found ??= new Broken(rule, what)
   }
 
-  private get closing(): boolean {
-    return this.closingAt !== Infinity
+  private count(what: string): void {
+    count(this.coverage, what)
   }
 
   private watchStates(): void {
@@ -74,9 +67,9 @@ export class Rules {
     ledger.move = (entry: Entry<Socket>, to: State) => {
       const from = entry.state
       move(entry, to)
-      const key = `${stateNames[from]} -> ${stateNames[to]}`
-      this.coverage.set(key, (this.coverage.get(key) ?? 0) + 1)
-      world.record(`connection ${entry.id} ${key}`)
+      const what = transition(from, to)
+      this.count(what)
+      world.record(`connection ${entry.id} ${what}`)
       if (from === State.connecting && to === State.idle) this.openedAt.set(entry, engine.now())
       if (from === State.connecting && to === State.closing) this.checkDropped(entry)
       if (from === State.idle && to === State.leased) this.checkLent(entry)
@@ -94,15 +87,35 @@ export class Rules {
     }
   }
 
+  /** what no rule asks about, but would be missed if it never happened */
+  private watchOthers(): void {
+    const { engine, world } = this
+    const withdraw = engine.withdraw.bind(engine)
+    engine.withdraw = (waiter) => {
+      if (waiter.entry !== undefined) this.count("hand-off to an interrupted waiter")
+      withdraw(waiter)
+    }
+    const validated = engine.validated.bind(engine)
+    engine.validated = (entry, outcome, begunAt) => {
+      this.count(`validated: ${outcome}`)
+      validated(entry, outcome, begunAt)
+    }
+    world.onLog = (message) => {
+      this.count(`logged: ${message.includes("may have a leak") ? "a leak" : "a nested acquire"}`)
+    }
+  }
+
   private checkDropped(entry: Entry<Socket>): void {
     const socket = entry.connection as Socket | undefined
-    if (socket?.alive === true && !socket.doubted && !this.closing && this.engine.surplus < 0) {
+    if (socket?.alive === true && !socket.doubted && !this.engine.closing && this.engine.surplus < 0) {
       this.blame(6, "a connection that had just been opened was closed unused")
     }
   }
 
   private checkLent(entry: Entry<Socket>): void {
-    const { condition, id } = entry.connection
+    const { closed, condition, doubted, id } = entry.connection
+    if (doubted) this.blame(8, `socket ${id} lent while it is being validated`)
+    if (closed > 0) this.blame(8, `socket ${id} lent after it was closed`)
     if (condition !== "clean") this.blame(8, `socket ${id} lent while ${condition}`)
     if (this.condemned.has(entry)) this.blame(8, `socket ${id} lent after a hard drain`)
     const age = this.engine.now() - this.openedAt.get(entry)!
@@ -113,37 +126,28 @@ export class Rules {
     for (const entry of this.engine.entries) this.condemned.add(entry)
   }
 
-  // ---- what users do
-
-  asks(user: number, timeout: number): Call {
-    const call = { user, deadline: this.world.now + timeout }
-    this.calls.add(call)
-    return call
-  }
-
-  answered(call: Call): void {
-    this.calls.delete(call)
-  }
-
-  lent(socket: Socket, user: number): void {
-    this.world.record(`user ${user} got socket ${socket.id}`)
-    if (socket.holder !== undefined) throw new Broken(2, `socket ${socket.id} is with ${socket.holder} and ${user}`)
-    if (socket.closed > 0) throw new Broken(8, `socket ${socket.id} lent after it was closed`)
-    socket.holder = user
-  }
-
-  givenBack(socket: Socket, user: number): void {
-    this.world.record(`user ${user} is done with socket ${socket.id}`)
-    if (socket.holder === user) socket.holder = undefined
-  }
-
   // ---- after every step
 
   check(): void {
-    const { config, entries, ledger, tasks } = this.engine
+    const { engine, world } = this
     if (this.found !== undefined) throw this.found
+    if (engine.closing && this.closingAt === Infinity) {
+      this.closingAt = world.now
+      world.record("closing")
+    }
+    this.checkNumbers()
+    for (const fiber of engine.tasks.keys()) this.watchTask(fiber)
+    this.checkOrder()
+    if (!engine.closing && engine.queue.size > 0) this.checkWaiting()
+    if (world.idle) this.checkRest()
+    if (this.found !== undefined) throw this.found
+  }
+
+  private checkNumbers(): void {
+    const { config, entries, idle, ledger, surplus } = this.engine
+    const { counts } = this
     let open = 0
-    const counts = stateNames.map(() => 0)
+    counts.fill(0)
     for (const entry of entries) {
       counts[entry.state]!++
       if (entry.state !== State.detached) open++
@@ -151,19 +155,14 @@ export class Rules {
     // after a shrink the number only falls
     this.allowed = Math.max(config.maxConnections, Math.min(this.allowed, open))
     if (open > this.allowed) throw new Broken(1, `${open} open of ${this.allowed}`)
-    if (this.engine.surplus > 0 && this.engine.idle.size > 0) {
-      throw new Broken(1, `${this.engine.idle.size} are kept, with ${open} open of ${config.maxConnections}`)
+    if (surplus > 0 && idle.size > 0) {
+      throw new Broken(1, `${idle.size} are kept, with ${open} open of ${config.maxConnections}`)
     }
-    for (const [state, count] of counts.entries()) {
-      if (state !== State.gone && ledger.count(state as State) !== count) {
-        throw new Broken(1, `${count} are ${stateNames[state]}, and the ledger says ${ledger.count(state as State)}`)
+    for (let state = 0; state < State.gone; state++) {
+      const counted = ledger.count(state as State)
+      if (counted !== counts[state]) {
+        throw new Broken(1, `${counts[state]} are ${stateNames[state]}, and the ledger says ${counted}`)
       }
-    }
-    for (const fiber of tasks.keys()) this.watchTask(fiber)
-    this.checkOrder()
-    if (!this.closing) {
-      if (this.engine.queue.size > 0) this.checkWaiting()
-      if (this.world.idle) this.checkRest()
     }
   }
 
@@ -178,6 +177,7 @@ export class Rules {
   /** those served since the last step must have come before all who still wait */
   private checkOrder(): void {
     const { queue } = this.engine
+    if (queue.size === 0 && this.arrivals.size === 0) return
     let longest = Infinity
     for (let waiter = queue.head; waiter !== undefined; waiter = waiter.behind) {
       if (!this.arrivals.has(waiter)) this.arrivals.set(waiter, this.arrived++)
@@ -202,56 +202,71 @@ export class Rules {
     const wanted = queue.size - ledger.count(State.reserved) - connecting
     if (
       this.world.idle && wanted > 0 && ledger.open < config.maxConnections &&
-      admission.allowance(now, connecting, ledger.live) > 0
+      // timers know whole milliseconds only
+      admission.allowance(now - 1, connecting, ledger.live) > 0
     ) throw new Broken(3, "somebody waits, and nobody opens the connection that there is room for")
   }
 
   /** everything due by now has happened */
   private checkRest(): void {
-    for (const call of this.calls) {
-      if (this.world.now > call.deadline + slack) {
-        throw new Broken(5, `user ${call.user} still waits ${this.world.now - call.deadline} ms after the deadline`)
-      }
-    }
-    for (const entry of this.engine.entries) {
-      if (entry.state === State.leased && entry.connection.holder === undefined) {
-        throw new Broken(7, `socket ${entry.connection.id} is leased, and nobody has it`)
-      }
+    const { closing, config, idle, queue, suspended } = this.engine
+    this.callers.rest()
+    if (!closing && !suspended && queue.size === 0 && idle.size > config.maxIdle) {
+      this.blame(1, `${idle.size} are kept, and ${config.maxIdle} may be`)
     }
   }
 
-  /** nobody has borrowed for a minute, and the network has been fine */
-  calm(): void {
-    const { config, ledger, queue } = this.engine
-    if (queue.size > 0) throw new Broken(3, "somebody waits in a calm world")
-    if (ledger.busy > 0) throw new Broken(7, `${ledger.busy} connections are busy and nobody has them`)
-    // one that is just being renewed may be missing
-    if (config.maxLifetime > 60_000 && ledger.live < config.minConnections) {
-      throw new Broken(3, `${ledger.live} connections, and the minimum is ${config.minConnections}`)
-    }
+  /** Nobody borrows, and the network is fine: whether all is in order again. `late`: by now it has to be. */
+  calm(late: boolean): boolean {
+    const { admission, config, ledger, queue } = this.engine
+    const missing = config.minConnections - ledger.open
+    // when `connectRetry` has ended, only a caller is a reason to connect
+    if (queue.size === 0 && ledger.busy === 0 && (missing <= 0 || !admission.refills)) return true
+    if (!late) return false
+    if (queue.size > 0) this.blame(3, "somebody waits in a calm world")
+    else if (ledger.busy > 0) this.blame(7, `${ledger.busy} connections are busy and nobody has them`)
+    else this.blame(3, `${ledger.open} connections, and the minimum is ${config.minConnections}`)
+    return true
   }
 
-  closes(): void {
-    this.closingAt = this.world.now
-    this.world.record("closing")
+  /** building the pool has taken so long, and is over, whatever came of it */
+  initialized(took: number): void {
+    const { initialize, initializeTimeout } = this.engine.config
+    this.callers.strangers = false
+    const bound = initialize === "lazy" ? 0 : initializeTimeout + this.closingBound
+    if (took > bound + slack) this.blame(5, `building the pool took ${took} ms`)
   }
 
-  closed(): void {
-    this.world.record("closed")
+  private get closingBound(): number {
     const { closeTimeout, resetTimeout, shutdownTimeout, validateTimeout } = this.engine.config
-    const bound = shutdownTimeout + 2 * closeTimeout + 2 * resetTimeout + validateTimeout + slack
-    if (this.world.now - this.closingAt > bound) {
-      throw new Broken(10, `closing took ${this.world.now - this.closingAt} ms`)
-    }
-    if (this.engine.ledger.open > 0) throw new Broken(9, `${this.engine.ledger.open} connections are left`)
-    if (this.engine.tasks.size > 0) throw new Broken(9, `${this.engine.tasks.size} fibers are left`)
+    return shutdownTimeout + 2 * closeTimeout + 2 * resetTimeout + validateTimeout
+  }
+
+  /** the pool's scope has closed, or it could not be made */
+  closed(): void {
+    this.isClosed = true
+    this.world.record("closed")
+    const took = this.world.now - this.closingAt
+    if (took > this.closingBound + slack) this.blame(10, `closing took ${took} ms`)
+    if (this.engine.ledger.open > 0) this.blame(9, `${this.engine.ledger.open} connections are left`)
+    if (this.engine.tasks.size > 0) this.blame(9, `${this.engine.tasks.size} fibers are left`)
+  }
+
+  /** one of the pool's timers rings */
+  rings(): void {
+    if (this.isClosed) this.blame(9, "a timer rings, and the pool has closed")
   }
 
   /** nothing can happen any more */
   over(): void {
-    if (this.world.timersLeft > 0) throw new Broken(9, "a timer is left")
-    for (const socket of this.network.sockets) {
-      if (socket.closed !== 1) throw new Broken(9, `socket ${socket.id} was closed ${socket.closed} times`)
+    this.callers.end()
+    this.books.balance()
+    for (const { closed, destroyed, id, known, stuck } of this.network.sockets) {
+      if (closed !== 1) this.blame(9, `socket ${id} was closed ${closed} times`)
+      if (destroyed > 1 || (stuck && known && destroyed === 0)) {
+        this.blame(10, `socket ${id} was destroyed ${destroyed} times`)
+      }
     }
+    if (this.found !== undefined) throw this.found
   }
 }

@@ -7,6 +7,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
+import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
 
@@ -54,6 +57,9 @@ export class World implements Scheduler.Scheduler {
   readonly dice: Dice
   readonly clock: Clock.Clock
   readonly lines: Array<string> = []
+  /** what is told to those who read logs */
+  onLog: (message: string) => void = () => {}
+  private readonly logger = Logger.make(({ message }) => this.onLog(String(message)))
   private hash = 0x811c9dc5
   private readonly ready: Array<() => void> = []
   private readonly timers: Array<Timer> = []
@@ -62,7 +68,7 @@ export class World implements Scheduler.Scheduler {
 
   constructor(readonly seed: number) {
     this.dice = new Dice(seed)
-    this.clock = makeClock(this)
+    this.clock = this.makeClock(() => {})
   }
 
   /** one line of history; the hash of all of them identifies the run */
@@ -74,10 +80,6 @@ export class World implements Scheduler.Scheduler {
 
   get digest(): string {
     return (this.hash >>> 0).toString(16).padStart(8, "0")
-  }
-
-  get timersLeft(): number {
-    return this.timers.length
   }
 
   /** everything that was due by now has happened */
@@ -116,6 +118,30 @@ export class World implements Scheduler.Scheduler {
     }
   }
 
+  /** the world's clock, for somebody whose timers are watched when they ring */
+  makeClock(rings: () => void): Clock.Clock {
+    const millis = () => 1_700_000_000_000 + this.now + this.skew
+    const nanos = () => BigInt(Math.round(this.now * 1e6))
+    return {
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      unsafeCurrentTimeMillis: millis,
+      unsafeCurrentTimeNanos: nanos,
+      currentTimeMillis: Effect.sync(millis),
+      currentTimeNanos: Effect.sync(nanos),
+      sleep: (duration) => {
+        const length = Duration.toMillis(duration)
+        return Effect.async<void>((resume) => {
+          if (length === Infinity) return
+          const cancel = this.at(this.now + length, () => {
+            rings()
+            resume(Effect.void)
+          })
+          return Effect.sync(cancel)
+        })
+      }
+    }
+  }
+
   // ---- running
 
   /** one task, or the next timer when there is none; false when nothing can ever happen again */
@@ -145,7 +171,11 @@ export class World implements Scheduler.Scheduler {
   start<A, E>(effect: Effect.Effect<A, E>): { readonly exit: () => Exit.Exit<A, E> | undefined } {
     let exit: Exit.Exit<A, E> | undefined
     const fiber = Effect.runFork(
-      effect.pipe(Effect.withClock(this.clock), Effect.withRandom(Random.make(this.seed))),
+      effect.pipe(
+        Effect.withClock(this.clock),
+        Effect.withRandom(Random.make(this.seed)),
+        Effect.locally(FiberRef.currentLoggers, HashSet.make(this.logger))
+      ),
       { scheduler: this, immediate: false }
     )
     fiber.addObserver((result) => {
@@ -157,19 +187,3 @@ export class World implements Scheduler.Scheduler {
 
 const before = (one: Timer, other: Timer): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order)
-
-const makeClock = (world: World): Clock.Clock => ({
-  [Clock.ClockTypeId]: Clock.ClockTypeId,
-  unsafeCurrentTimeMillis: () => 1_700_000_000_000 + world.now + world.skew,
-  unsafeCurrentTimeNanos: () => BigInt(Math.round(world.now * 1e6)),
-  currentTimeMillis: Effect.sync(() => 1_700_000_000_000 + world.now + world.skew),
-  currentTimeNanos: Effect.sync(() => BigInt(Math.round(world.now * 1e6))),
-  sleep: (duration) => {
-    const millis = Duration.toMillis(duration)
-    return Effect.async<void>((resume) => {
-      if (millis === Infinity) return
-      const cancel = world.at(world.now + millis, () => resume(Effect.void))
-      return Effect.sync(cancel)
-    })
-  }
-})
