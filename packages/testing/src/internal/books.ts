@@ -1,0 +1,180 @@
+/**
+ * How the hooks of a pool write its books, and tell whoever follows them.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Api from "../PoolBooks.js"
+import { TypeId } from "../PoolBooks.js"
+
+/** @internal */
+export class Account implements Api.Account<unknown> {
+  connection: unknown = undefined
+  connecting = true
+  openedAt = Infinity
+  lostAt = Infinity
+  closingAt = Infinity
+  closed = 0
+  closedAt = Infinity
+  destroyed = 0
+  hook: string | undefined = undefined
+  /** since when it could have been lent: a new connection may have to be validated first */
+  readyAt = Infinity
+  /** a validation of it did not succeed */
+  doubtful = false
+  /** how often it was lent */
+  lent = 0
+
+  constructor(readonly id: number, readonly startedAt: number) {}
+
+  get open(): boolean {
+    return this.openedAt !== Infinity && this.closed === 0 && this.destroyed === 0
+  }
+}
+
+/**
+ * What the books tell about; `interrupted` is a connect that was.
+ *
+ * @internal
+ */
+export type Event =
+  | "connecting"
+  | "interrupted"
+  | "failed"
+  | "opened"
+  | "lost"
+  | "hook"
+  | "hookEnded"
+  | "broken"
+  | "closing"
+  | "closed"
+  | "destroyed"
+
+/** the hooks that run on a connection and are effects */
+const effects = ["setup", "validate", "cancel", "reset"]
+
+type Hook = (connection: unknown, ...rest: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, unknown>
+
+/** @internal */
+export class Books implements Api.PoolBooks<unknown> {
+  readonly [TypeId]: Api.TypeId = TypeId
+  readonly accounts: Array<Account> = []
+  readonly options: Api.AnyOptions
+  /** is told of everything, in the middle of it: it must be quick and throw nothing */
+  follower: (event: Event, account: Account) => void = () => {}
+  private readonly byConnection = new Map<unknown, Account>()
+  private readonly origin: bigint
+
+  constructor(given: Api.AnyOptions, private readonly clock: Clock.Clock) {
+    this.origin = clock.unsafeCurrentTimeNanos()
+    const hooks: Record<string, unknown> = {}
+    for (const name of effects) {
+      const hook: unknown = given[name as keyof Api.AnyOptions]
+      if (typeof hook === "function") hooks[name] = this.hook(name, hook as Hook)
+    }
+    const { condition, destroy, onLost } = given
+    if (condition !== undefined) {
+      hooks["condition"] = (connection: unknown) => {
+        const seen = condition(connection)
+        if (seen === "broken") this.tell("broken", this.of(connection))
+        return seen
+      }
+    }
+    this.options = {
+      ...given,
+      ...hooks,
+      connect: this.connect(given.connect),
+      onLost: (connection, lost) =>
+        onLost?.(connection, (cause) => {
+          const account = this.of(connection)
+          account.lostAt = Math.min(account.lostAt, this.now())
+          this.tell("lost", account)
+          lost(cause)
+        }),
+      destroy: (connection) => {
+        const account = this.of(connection)
+        account.destroyed++
+        this.tell("destroyed", account)
+        destroy?.(connection)
+      }
+    }
+  }
+
+  /** milliseconds since the books were opened, by a clock that only goes forward */
+  now(): number {
+    return Number(this.clock.unsafeCurrentTimeNanos() - this.origin) / 1e6
+  }
+
+  of(connection: unknown): Account {
+    const account = this.byConnection.get(connection)
+    if (account === undefined) throw new Error("the pool has a connection that its connect did not open")
+    return account
+  }
+
+  private tell(event: Event, account: Account): void {
+    this.follower(event, account)
+  }
+
+  /** the scope's finalizers run last come, first served: those around `connect`'s own see its closing begin and end */
+  private connect(connect: Effect.Effect<unknown, unknown, unknown>) {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const account = new Account(this.accounts.length + 1, this.now())
+        this.accounts.push(account)
+        this.tell("connecting", account)
+        return Effect.addFinalizer(() => Effect.sync(() => this.hasClosed(account))).pipe(
+          Effect.zipRight(restore(connect)),
+          Effect.onExit((exit) => Effect.sync(() => this.dialled(account, exit))),
+          Effect.zipLeft(Effect.addFinalizer(() => Effect.sync(() => this.closes(account))))
+        )
+      })
+    )
+  }
+
+  private dialled(account: Account, exit: Exit.Exit<unknown, unknown>): void {
+    account.connecting = false
+    if (Exit.isFailure(exit)) {
+      this.tell(Exit.isInterrupted(exit) ? "interrupted" : "failed", account)
+      return
+    }
+    account.connection = exit.value
+    account.openedAt = account.readyAt = this.now()
+    this.byConnection.set(exit.value, account)
+    this.tell("opened", account)
+  }
+
+  private closes(account: Account): void {
+    account.closingAt = this.now()
+    this.tell("closing", account)
+  }
+
+  private hasClosed(account: Account): void {
+    if (account.openedAt === Infinity) return
+    account.closed++
+    account.closedAt = this.now()
+    this.tell("closed", account)
+  }
+
+  private hook(name: string, hook: Hook): Hook {
+    return (connection, ...rest) =>
+      Effect.suspend(() => {
+        const account = this.of(connection)
+        const begunAt = this.now()
+        account.hook = name
+        this.tell("hook", account)
+        return Effect.onExit(Effect.suspend(() => hook(connection, ...rest)), (exit) =>
+          Effect.sync(() => {
+            account.hook = undefined
+            const worked = Exit.isSuccess(exit) && exit.value !== false
+            if (name === "validate") account.doubtful = !worked
+            // one that ran right after it was opened belonged to its opening
+            if (account.lent === 0 && begunAt - account.readyAt <= 10) account.readyAt = this.now()
+            this.tell("hookEnded", account)
+          }))
+      })
+  }
+}
+
+/** @internal */
+export const record = (options: Api.AnyOptions): Effect.Effect<Books> =>
+  Effect.map(Effect.clock, (clock) => new Books(options, clock))

@@ -1,0 +1,83 @@
+/**
+ * One simulated connection: what its driver sees, and whether the server still knows it. The two may differ.
+ */
+import type * as Pool from "@dbpool/core/Pool"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type * as Api from "../SimulatedServer.js"
+import { ServerError } from "../SimulatedServer.js"
+import type { Server } from "./simulatedServer.js"
+
+/** @internal */
+export class SimulatedConnection implements Api.Connection {
+  open = true
+  condition: Pool.Condition = "clean"
+  closed = 0
+  destroyed = 0
+  private lost: ((cause: unknown) => void) | undefined
+  /** fails when the connection dies, which ends the query that runs on it */
+  private readonly death = Deferred.unsafeMake<never, ServerError>(FiberId.none)
+
+  constructor(readonly id: number, private readonly server: Server) {}
+
+  readonly query = Effect.suspend(() => Effect.as(this.run(this.condition), this.id))
+  readonly begin = Effect.suspend(() => this.run("dirty"))
+  readonly commit = Effect.suspend(() => this.run("clean"))
+
+  readonly leave = (condition: Pool.Condition): Effect.Effect<void> =>
+    Effect.sync(() => void (this.condition = condition))
+
+  private run(after: Pool.Condition): Effect.Effect<void, ServerError> {
+    if (this.condition === "busy") return Effect.fail(this.error("is busy with another query"))
+    if (!this.open) return Effect.fail(this.error("is closed"))
+    const before = this.condition
+    this.condition = "busy"
+    return Effect.tapError(
+      this.server.answer(
+        "query",
+        Effect.suspend(() => this.restore(after)),
+        (waiting) => Effect.raceFirst(waiting, Deferred.await(this.death))
+      ),
+      // a query that fails is over, too
+      () => Effect.sync(() => void (this.condition = this.open ? before : "broken"))
+    )
+  }
+
+  private error(what: string): ServerError {
+    return new ServerError({ message: `connection ${this.id} ${what}` })
+  }
+
+  listen(lost: (cause: unknown) => void): void {
+    this.lost = lost
+  }
+
+  die(unheard: boolean): void {
+    this.open = false
+    if (unheard) return
+    const cause = this.error("was killed")
+    this.condition = "broken"
+    Deferred.unsafeDone(this.death, Effect.fail(cause))
+    this.lost?.(cause)
+  }
+
+  restore(condition: Pool.Condition): Effect.Effect<void, ServerError> {
+    return this.open ? this.leave(condition) : Effect.fail(this.error("is closed"))
+  }
+
+  hangUp(): void {
+    this.closed++
+    this.end()
+  }
+
+  destroy(): void {
+    this.destroyed++
+    this.end()
+  }
+
+  private end(): void {
+    this.open = false
+    this.condition = "broken"
+    Deferred.unsafeDone(this.death, Effect.fail(this.error("is closed")))
+  }
+}
