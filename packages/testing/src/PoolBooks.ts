@@ -9,12 +9,16 @@ import type * as Effect from "effect/Effect"
 import * as internal from "./internal/books.js"
 
 /**
+ * What the books of a pool are recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/testing/PoolBooks"
 
 /**
+ * The type of what the books of a pool are recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -65,6 +69,8 @@ export interface Account<out C> {
 }
 
 /**
+ * One account for each attempt to connect, in the order in which they began.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -14,6 +14,8 @@ import * as internal from "./internal/rules.js"
 import type { AnyOptions, ConnectionOf, PoolBooks } from "./PoolBooks.js"
 
 /**
+ * The number of a rule.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -61,6 +63,8 @@ export class RuleBroken extends Data.TaggedError("RuleBroken")<{
 }
 
 /**
+ * How strict to be.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -14,12 +14,16 @@ import type * as Scope from "effect/Scope"
 import * as internal from "./internal/simulatedServer.js"
 
 /**
+ * What a simulated server is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/testing/SimulatedServer"
 
 /**
+ * The type of what a simulated server is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -109,6 +113,8 @@ export interface Hooks {
 }
 
 /**
+ * A server, what the test tells it, and what was done to it.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -48,12 +48,16 @@ export interface Spell {
 }
 
 /**
+ * One spell after the other.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Forecast = ReadonlyArray<Spell>
 
 /**
+ * What kind of forecast to draw.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 
 type Connection = SimulatedServer.Connection
@@ -84,6 +85,11 @@ const cases: Record<PoolRules.Rule, Record<string, Case>> = {
       scene: (world) =>
         Effect.zipRight(world.pool.resize({ maxConnections: 1 }), Effect.zipRight(full(world), world.holder)),
       says: "2 connections, and there may be 1"
+    },
+    "counts more than maxConnections": {
+      bug: { pool: (pool) => ({ stats: Effect.map(pool.stats, (stats) => ({ ...stats, open: 3 })) }) },
+      scene: full,
+      says: "stats says that 3 of 2 are open"
     }
   },
   2: {
@@ -197,13 +203,14 @@ const cases: Record<PoolRules.Rule, Record<string, Case>> = {
     },
     "throws a late connection away": {
       bug: {
-        pool: (pool) => ({
-          use: (f) =>
-            Effect.onInterrupt(
-              pool.use(f),
-              () => Effect.forkDaemon(Effect.repeat(pool.evictIdle, { until: (closed) => closed > 0 }))
-            )
-        })
+        pool: (pool) => {
+          const evict = pool.events.pipe(
+            Stream.filter(({ _tag }) => _tag === "ConnectionOpened"),
+            Stream.take(1),
+            Stream.runForEach(() => pool.evictIdle)
+          )
+          return { use: (f) => Effect.onInterrupt(pool.use(f), () => Effect.forkDaemon(evict)) }
+        }
       },
       scene: ({ pool, server }) =>
         Effect.gen(function*() {

@@ -50,10 +50,7 @@ export type Event =
   | "closed"
   | "destroyed"
 
-/** the hooks that run on a connection and are effects */
-const effects = ["setup", "validate", "cancel", "reset"]
-
-type Hook = (connection: unknown, ...rest: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, unknown>
+type Hook = (connection: any) => Effect.Effect<unknown, any, any>
 
 /** @internal */
 export class Books implements Api.PoolBooks<unknown> {
@@ -67,34 +64,31 @@ export class Books implements Api.PoolBooks<unknown> {
 
   constructor(given: Api.AnyOptions, private readonly clock: Clock.Clock) {
     this.origin = clock.unsafeCurrentTimeNanos()
-    const hooks: Record<string, unknown> = {}
-    for (const name of effects) {
-      const hook: unknown = given[name as keyof Api.AnyOptions]
-      if (typeof hook === "function") hooks[name] = this.hook(name, hook as Hook)
-    }
-    const { condition, destroy, onLost } = given
-    if (condition !== undefined) {
-      hooks["condition"] = (connection: unknown) => {
-        const seen = condition(connection)
-        if (seen === "broken") this.tell("broken", this.of(connection))
-        return seen
-      }
-    }
+    const { cancel, condition, connect, destroy, onLost, reset = {}, setup, validate } = given
+    const { onClean, onDirty } = typeof reset === "function" ? { onClean: undefined, onDirty: reset } : reset
     this.options = {
       ...given,
-      ...hooks,
-      connect: this.connect(given.connect),
+      connect: this.connect(connect, setup),
+      setup: undefined,
+      validate: this.hook("validate", validate),
+      cancel: this.hook("cancel", cancel),
+      reset: { onClean: this.hook("reset", onClean), onDirty: this.hook("reset", onDirty) },
+      condition: condition === undefined ? undefined : (connection) => {
+        const seen = condition(connection)
+        if (seen === "broken") this.follower("broken", this.of(connection))
+        return seen
+      },
       onLost: (connection, lost) =>
         onLost?.(connection, (cause) => {
           const account = this.of(connection)
           account.lostAt = Math.min(account.lostAt, this.now())
-          this.tell("lost", account)
+          this.follower("lost", account)
           lost(cause)
         }),
       destroy: (connection) => {
         const account = this.of(connection)
         account.destroyed++
-        this.tell("destroyed", account)
+        this.follower("destroyed", account)
         destroy?.(connection)
       }
     }
@@ -111,21 +105,25 @@ export class Books implements Api.PoolBooks<unknown> {
     return account
   }
 
-  private tell(event: Event, account: Account): void {
-    this.follower(event, account)
-  }
-
-  /** the scope's finalizers run last come, first served: those around `connect`'s own see its closing begin and end */
-  private connect(connect: Effect.Effect<unknown, unknown, unknown>) {
+  /**
+   * Connecting and setting up. The scope's finalizers run last come, first served: those around `connect`'s own see its
+   * closing begin and end.
+   */
+  private connect(connect: Effect.Effect<unknown, unknown, unknown>, setup: Hook | undefined) {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const account = new Account(this.accounts.length + 1, this.now())
         this.accounts.push(account)
-        this.tell("connecting", account)
+        this.follower("connecting", account)
+        const dial = Effect.tap(restore(connect), (connection) => {
+          account.connection = connection
+          this.byConnection.set(connection, account)
+          return Effect.addFinalizer(() => Effect.sync(() => this.closes(account)))
+        })
         return Effect.addFinalizer(() => Effect.sync(() => this.hasClosed(account))).pipe(
-          Effect.zipRight(restore(connect)),
-          Effect.onExit((exit) => Effect.sync(() => this.dialled(account, exit))),
-          Effect.zipLeft(Effect.addFinalizer(() => Effect.sync(() => this.closes(account))))
+          Effect.zipRight(dial),
+          Effect.tap((connection) => setup === undefined ? Effect.void : restore(setup(connection))),
+          Effect.onExit((exit) => Effect.sync(() => this.dialled(account, exit)))
         )
       })
     )
@@ -134,42 +132,40 @@ export class Books implements Api.PoolBooks<unknown> {
   private dialled(account: Account, exit: Exit.Exit<unknown, unknown>): void {
     account.connecting = false
     if (Exit.isFailure(exit)) {
-      this.tell(Exit.isInterrupted(exit) ? "interrupted" : "failed", account)
-      return
+      account.doubtful = true
+      return this.follower(Exit.isInterrupted(exit) ? "interrupted" : "failed", account)
     }
-    account.connection = exit.value
     account.openedAt = account.readyAt = this.now()
-    this.byConnection.set(exit.value, account)
-    this.tell("opened", account)
+    this.follower("opened", account)
   }
 
   private closes(account: Account): void {
     account.closingAt = this.now()
-    this.tell("closing", account)
+    this.follower("closing", account)
   }
 
   private hasClosed(account: Account): void {
-    if (account.openedAt === Infinity) return
+    if (account.connection === undefined) return
     account.closed++
     account.closedAt = this.now()
-    this.tell("closed", account)
+    this.follower("closed", account)
   }
 
-  private hook(name: string, hook: Hook): Hook {
-    return (connection, ...rest) =>
+  private hook(name: string, hook: Hook | undefined): Hook | undefined {
+    if (hook === undefined) return undefined
+    return (connection) =>
       Effect.suspend(() => {
         const account = this.of(connection)
         const begunAt = this.now()
         account.hook = name
-        this.tell("hook", account)
-        return Effect.onExit(Effect.suspend(() => hook(connection, ...rest)), (exit) =>
+        this.follower("hook", account)
+        return Effect.onExit(Effect.suspend(() => hook(connection)), (exit) =>
           Effect.sync(() => {
             account.hook = undefined
-            const worked = Exit.isSuccess(exit) && exit.value !== false
-            if (name === "validate") account.doubtful = !worked
+            if (name === "validate") account.doubtful = Exit.isFailure(exit) || exit.value === false
             // one that ran right after it was opened belonged to its opening
             if (account.lent === 0 && begunAt - account.readyAt <= 10) account.readyAt = this.now()
-            this.tell("hookEnded", account)
+            this.follower("hookEnded", account)
           }))
       })
   }

@@ -33,9 +33,10 @@ export class Referee {
   /** rung after everything that happens, so that somebody looks */
   onChange: () => void = () => {}
   private readonly history: Array<string> = []
-  /** how many connections there may be, and how many there still may be after a shrink */
+  /** how many connections there may be, and how many there still may be after a shrink, by the books and by stats */
   private max: number
-  private allowed = Infinity
+  private allowed: number
+  private allowedOpen: number
   private troubleAt = -Infinity
   /** when an operator last closed what was idle or open */
   private purgedAt = -Infinity
@@ -47,7 +48,7 @@ export class Referee {
     readonly tolerance: number,
     private readonly slowestRetry: number
   ) {
-    this.max = config.maxConnections
+    this.max = this.allowed = this.allowedOpen = config.maxConnections
     books.follower = (event, account) => this.happened(event, account)
   }
 
@@ -124,16 +125,17 @@ export class Referee {
 
   // ------------------------------------------------------------------ what operators do
 
-  /** the new size holds already while a pool grows, and only afterwards when it shrinks */
+  /** A new size holds already while the pool grows, and only afterwards when it shrinks. Answers what it was. */
   grows(max: number | undefined): number {
     const before = this.max
     this.max = Math.max(before, max ?? 0)
     return before
   }
 
-  resized(max: number): void {
+  resized(max: number, open: number): void {
     this.record(`there may be ${max} connections`)
     this.max = max
+    this.allowedOpen = Math.max(max, open)
     this.checkOccupancy()
   }
 
@@ -216,14 +218,18 @@ export class Referee {
 
   /** somebody left before his connection was open: that is no reason to close it */
   private checkDropped(account: Account): void {
-    const { connectTimeout, idleTimeout, lifetimeJitter, maxIdle, maxLifetime } = this.config
+    const { connectTimeout, idleSchedule, idleTimeout, lifetimeJitter, maxIdle, maxLifetime } = this.config
     const now = this.books.now()
-    if (this.closing || account.lent > 0 || account.doubtful || account.lostAt !== Infinity) return
+    if (
+      this.closing || idleSchedule !== undefined || account.lent > 0 || account.doubtful || account.lostAt !== Infinity
+    ) return
     if (now - account.readyAt > 5 || account.openedAt - account.startedAt >= connectTimeout) return
     if (Math.min(idleTimeout, maxLifetime * (1 - lifetimeJitter)) <= 5 || account.startedAt <= this.purgedAt) return
-    const open = this.books.accounts.filter(({ closingAt, open }) => open && closingAt === Infinity)
-    const idle = open.filter((other) => !this.calls.holders.has(other))
-    if (open.length >= this.max || idle.length >= maxIdle) return
+    const others = this.books.accounts.filter(({ closingAt, connecting, open }) =>
+      connecting || (open && closingAt === Infinity)
+    )
+    const idle = others.filter((other) => !other.connecting && !this.calls.holders.has(other))
+    if (others.length >= this.max || idle.length >= maxIdle) return
     this.blame({ rule: 6, what: `connection ${account.id} was closed unused as soon as it was open` })
   }
 
@@ -253,7 +259,8 @@ export class Referee {
     for (const call of [...this.calls.waiting, ...this.calls.turning]) {
       if (now > call.deadline + this.tolerance) wrong(5, `${call} still waits, after its deadline`)
     }
-    if (stats.open > this.allowed) wrong(1, `stats says that there are ${stats.open} of ${this.allowed} connections`)
+    this.allowedOpen = Math.max(this.max, Math.min(this.allowedOpen, stats.open))
+    if (stats.open > this.allowedOpen) wrong(1, `stats says that ${stats.open} of ${this.allowedOpen} are open`)
     if (stats.leased > this.calls.owners.size) {
       wrong(7, `${stats.leased} connections are lent, and ${this.calls.owners.size} callers have one`)
     }
@@ -307,8 +314,8 @@ export class Referee {
 
   /** The pool has closed. */
   judgeEnd(stats: PoolStats): void {
-    for (const { closed, connecting, destroyed, id, openedAt } of this.books.accounts) {
-      if (!connecting && openedAt !== Infinity && closed + destroyed === 0) {
+    for (const { closed, connecting, connection, destroyed, id } of this.books.accounts) {
+      if (!connecting && connection !== undefined && closed + destroyed === 0) {
         this.blame({ rule: 9, what: `connection ${id} was never closed` })
       }
     }

@@ -2,9 +2,9 @@
  * One simulated connection: what its driver sees, and whether the server still knows it. The two may differ.
  */
 import type * as Pool from "@dbpool/core/Pool"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
+import * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
 import type * as Api from "../SimulatedServer.js"
 import { ServerError } from "../SimulatedServer.js"
 import type { Server } from "./simulatedServer.js"
@@ -16,8 +16,8 @@ export class SimulatedConnection implements Api.Connection {
   closed = 0
   destroyed = 0
   private lost: ((cause: unknown) => void) | undefined
-  /** fails when the connection dies, which ends the query that runs on it */
-  private readonly death = Deferred.unsafeMake<never, ServerError>(FiberId.none)
+  /** ends the query that runs on it */
+  private endQuery: (cause: ServerError) => void = () => {}
 
   constructor(readonly id: number, private readonly server: Server) {}
 
@@ -30,18 +30,35 @@ export class SimulatedConnection implements Api.Connection {
 
   private run(after: Pool.Condition): Effect.Effect<void, ServerError> {
     if (this.condition === "busy") return Effect.fail(this.error("is busy with another query"))
-    if (!this.open) return Effect.fail(this.error("is closed"))
+    if (!this.open) {
+      this.condition = "broken"
+      return Effect.fail(this.error("is closed"))
+    }
     const before = this.condition
     this.condition = "busy"
     return Effect.tapError(
       this.server.answer(
         "query",
         Effect.suspend(() => this.restore(after)),
-        (waiting) => Effect.raceFirst(waiting, Deferred.await(this.death))
+        (waiting) => this.unlessKilled(waiting)
       ),
       // a query that fails is over, too
       () => Effect.sync(() => void (this.condition = this.open ? before : "broken"))
     )
+  }
+
+  /** not a race: in Effect 3, one that is interrupted while it starts may hang */
+  private unlessKilled(waiting: Effect.Effect<void>): Effect.Effect<void, ServerError> {
+    return Effect.flatMap(Effect.runtime<never>(), (runtime) =>
+      Effect.async<void, ServerError>((resume) => {
+        const fiber = Runtime.runFork(runtime)(Effect.interruptible(waiting))
+        fiber.addObserver(() => resume(Effect.void))
+        this.endQuery = (cause) => {
+          resume(Effect.fail(cause))
+          fiber.unsafeInterruptAsFork(fiber.id())
+        }
+        return Fiber.interrupt(fiber)
+      }))
   }
 
   private error(what: string): ServerError {
@@ -57,7 +74,7 @@ export class SimulatedConnection implements Api.Connection {
     if (unheard) return
     const cause = this.error("was killed")
     this.condition = "broken"
-    Deferred.unsafeDone(this.death, Effect.fail(cause))
+    this.endQuery(cause)
     this.lost?.(cause)
   }
 
@@ -78,6 +95,6 @@ export class SimulatedConnection implements Api.Connection {
   private end(): void {
     this.open = false
     this.condition = "broken"
-    Deferred.unsafeDone(this.death, Effect.fail(this.error("is closed")))
+    this.endQuery(this.error("is closed"))
   }
 }

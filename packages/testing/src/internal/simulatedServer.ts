@@ -12,9 +12,8 @@ const operations: ReadonlyArray<Api.Operation> = ["connect", "validate", "cancel
 const perOperation = <A>(make: () => A): Record<Api.Operation, A> =>
   Object.fromEntries(operations.map((operation) => [operation, make()])) as Record<Api.Operation, A>
 
-/** whatever it takes, an operation without a delay takes no step of the clock */
-const wait = ({ stubborn, takes = 0 }: Api.Answer): Effect.Effect<void> => {
-  const waiting = takes === "never" ? Effect.never : takes === 0 ? Effect.void : Effect.sleep(takes)
+const wait = (takes: NonNullable<Api.Answer["takes"]>, stubborn: boolean | undefined): Effect.Effect<void> => {
+  const waiting = takes === "never" ? Effect.never : Effect.sleep(takes)
   return stubborn === true ? Effect.uninterruptible(waiting) : waiting
 }
 
@@ -68,7 +67,7 @@ class Server implements Api.SimulatedServer {
 
   // ------------------------------------------------------------------ what is asked of it
 
-  /** Goes as the script says; `done` decides what comes of it when it is over. */
+  /** Goes as the script says. What takes no time is done at once; `done` decides what comes of it when it is over. */
   answer<A>(
     operation: Api.Operation,
     done: Effect.Effect<A, ServerError>,
@@ -76,9 +75,9 @@ class Server implements Api.SimulatedServer {
   ): Effect.Effect<A, ServerError> {
     return Effect.suspend(() => {
       this.calls[operation]++
-      const answer = this.take(operation)
-      const { fails } = answer
-      return Effect.zipRight(meanwhile(wait(answer)), fails === undefined ? done : Effect.fail(fails))
+      const { fails, stubborn, takes = 0 } = this.take(operation)
+      const outcome = fails === undefined ? done : Effect.fail(fails)
+      return takes === 0 ? outcome : Effect.zipRight(meanwhile(wait(takes, stubborn)), outcome)
     })
   }
 

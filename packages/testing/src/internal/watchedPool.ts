@@ -129,10 +129,10 @@ export const watched = <C, P extends Pool.Pool<C>>(pool: P, referee: Referee): P
     resize: (size) =>
       Effect.suspend(() => {
         const before = referee.grows(size.maxConnections)
-        return Effect.onExit(
-          pool.resize(size),
-          (exit) => Effect.sync(() => referee.resized(Exit.isSuccess(exit) ? size.maxConnections ?? before : before))
-        )
+        return Effect.onExit(pool.resize(size), (exit) =>
+          Effect.map(pool.stats, ({ open }) => {
+            referee.resized(Exit.isSuccess(exit) ? size.maxConnections ?? before : before, open)
+          }))
       }),
     evictIdle: Effect.suspend(() => {
       referee.purges("what is idle is evicted")
