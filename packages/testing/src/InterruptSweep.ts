@@ -10,6 +10,7 @@ import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/interruptSweep.js"
 
@@ -26,6 +27,48 @@ export interface Cut {
   readonly stop: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly reached: Effect.Effect<void>
 }
+
+/**
+ * A cut, and the scheduler that makes it in whatever runs on it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Knife extends Cut {
+  readonly scheduler: Scheduler.Scheduler
+  /** Whether something was given to `interrupt` or `stop`. */
+  readonly watches: () => boolean
+  /** Whether the operation was reached. */
+  readonly hasCut: () => boolean
+}
+
+/**
+ * Makes the cut of a single run, for those who have a scheduler of their own, such as that of a simulated world: run the
+ * effect by `Effect.withScheduler`. `later` is how a fiber that `stop` has stopped goes on; it must give the others time to
+ * interrupt it. Default: Effect's own scheduler, and the next turn of the event loop.
+ *
+ * @example
+ * ```ts
+ * import * as InterruptSweep from "@dbpool/testing/InterruptSweep"
+ * import * as Effect from "effect/Effect"
+ *
+ * // interrupted at its third operation
+ * const cutAtThree = <A, E>(self: Effect.Effect<A, E>) => {
+ *   const knife = InterruptSweep.knife(3)
+ *   return Effect.withScheduler(knife.interrupt(self), knife.scheduler)
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const knife: (
+  operation: number,
+  options?: {
+    readonly scheduler?: Scheduler.Scheduler | undefined
+    readonly later?: ((run: () => void) => void) | undefined
+  }
+) => Knife = internal.knife
 
 /**
  * One run, and how it ended.

@@ -138,6 +138,30 @@ export const watch: <P extends Pool.Pool<any>>(
 ) => Effect.Effect<Watched<P>, InvalidPoolConfig, Scope.Scope> = internal.watch as any
 
 /**
+ * What is left to check when a pool has not been watched, but books have been kept: that after its scope has closed each
+ * connection was closed exactly once, and nothing is left. To be asked when everything has ended that was going on.
+ *
+ * @example
+ * ```ts
+ * import * as Pool from "@dbpool/core/Pool"
+ * import * as PoolBooks from "@dbpool/testing/PoolBooks"
+ * import * as PoolRules from "@dbpool/testing/PoolRules"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const books = yield* PoolBooks.record({ connect: Effect.sync(() => ({ name: "ftp" })) })
+ *   const pool = yield* Effect.scoped(Pool.make(books.options))
+ *   yield* PoolRules.balanced(pool, books)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const balanced: (pool: Pool.Pool<any>, books: PoolBooks<unknown>) => Effect.Effect<void, RuleBroken> =
+  internal.balanced
+
+/**
  * Makes a pool that is watched from its beginning to its end. When the scope closes, the rules are checked, the pool is
  * closed, which must not take longer than it may, and nothing of it may be left, no fiber either. If a rule has been
  * broken, the scope's closing dies with `RuleBroken`, so that the test fails by itself; one that has failed already keeps

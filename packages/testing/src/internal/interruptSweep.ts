@@ -12,17 +12,23 @@ import * as Runtime from "effect/Runtime"
 import * as Scheduler from "effect/Scheduler"
 import type * as Api from "../InterruptSweep.js"
 
-class CutScheduler implements Scheduler.Scheduler, Api.Cut {
-  /** whether the k-th operation has been reached */
-  done = false
-  watched: Fiber.RuntimeFiber<unknown, unknown> | undefined
-  private readonly inner = new Scheduler.MixedScheduler(2048)
+class CutScheduler implements Scheduler.Scheduler, Api.Knife {
+  readonly scheduler: Scheduler.Scheduler = this
+  private done = false
+  private watched: Fiber.RuntimeFiber<unknown, unknown> | undefined
   private operations = 0
   private interrupts = true
   private notify: (() => void) | undefined
   private holdNext = false
 
-  constructor(private readonly k: number) {}
+  constructor(
+    private readonly k: number,
+    private readonly inner: Scheduler.Scheduler,
+    private readonly later: (run: () => void) => void
+  ) {}
+
+  readonly watches = (): boolean => this.watched !== undefined
+  readonly hasCut = (): boolean => this.done
 
   readonly interrupt: Api.Cut["interrupt"] = (self) =>
     Effect.withFiberRuntime((fiber) => {
@@ -53,14 +59,21 @@ class CutScheduler implements Scheduler.Scheduler, Api.Cut {
     return 0
   }
 
-  scheduleTask(task: Scheduler.Task, priority: number): void {
-    if (!this.holdNext) this.inner.scheduleTask(task, priority)
-    else {
-      this.holdNext = false
-      setImmediate(() => this.inner.scheduleTask(task, priority))
-    }
+  scheduleTask(task: Scheduler.Task, priority: number, fiber?: Fiber.RuntimeFiber<unknown, unknown>): void {
+    const run = () => this.inner.scheduleTask(task, priority, fiber)
+    if (!this.holdNext) return run()
+    this.holdNext = false
+    this.later(run)
   }
 }
+
+/** @internal */
+export const knife: typeof Api.knife = (operation, options = {}) =>
+  new CutScheduler(
+    operation,
+    options.scheduler ?? new Scheduler.MixedScheduler(2048),
+    options.later ?? ((run) => void setImmediate(run))
+  )
 
 /** Waits on the real clock: the test's own may stand still. */
 const ended = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, patience: Duration.DurationInput) =>
@@ -84,14 +97,14 @@ export const run = <World, A, E, R>(
   Effect.gen(function*() {
     const runtime = yield* Effect.runtime<R>()
     const world = yield* makeWorld
-    const scheduler = new CutScheduler(operation)
-    const fiber = Runtime.runFork(runtime)(Effect.suspend(() => effect(world, scheduler)), { scheduler })
+    const cut = knife(operation)
+    const fiber = Runtime.runFork(runtime)(Effect.suspend(() => effect(world, cut)), cut)
     if (meanwhile !== undefined) yield* meanwhile(world)
     const exit = yield* ended(fiber, patience)
-    if (scheduler.watched === undefined) {
+    if (!cut.watches()) {
       return yield* Effect.fail(new Error("nothing was to be interrupted: give it to cut.interrupt or cut.stop"))
     }
-    const run = { operation, cut: scheduler.done, exit }
+    const run = { operation, cut: cut.hasCut(), exit }
     yield* after(world, run)
     return run
   })

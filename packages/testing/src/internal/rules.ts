@@ -93,6 +93,15 @@ export const watch = <P extends AnyPool>(pool: P, books: PoolBooks<unknown>, set
   Effect.flatMap(refereeOf(pool, books as Books, settings), (referee) => begin(pool, referee))
 
 /** @internal */
+export const balanced = (pool: AnyPool, books: PoolBooks<unknown>): Effect.Effect<void, RuleBroken> =>
+  Effect.gen(function*() {
+    // the pool was made of these options, so they are sound
+    const referee = yield* Effect.orDie(refereeOf(pool, books as Books, {}))
+    referee.judgeEnd(yield* pool.stats)
+    yield* verdict(referee)
+  })
+
+/** @internal */
 export const make = (options: AnyOptions, settings: Settings = {}) =>
   Effect.gen(function*() {
     const books = yield* record(options)
