@@ -24,7 +24,7 @@ import * as Option from "effect/Option"
  * @since 0.1.0
  * @category getters
  */
-export const of = <A, E>(exit: Exit.Exit<A, E>): E => {
+export const of = <E>(exit: Exit.Exit<unknown, E>): E => {
   if (Exit.isSuccess(exit)) throw new Error("it has not failed")
   const error = Cause.failureOption(exit.cause)
   if (Option.isNone(error)) throw new Error(`it has not failed with an error of its own: ${Cause.pretty(exit.cause)}`)
@@ -51,8 +51,8 @@ export const of = <A, E>(exit: Exit.Exit<A, E>): E => {
  * @since 0.1.0
  * @category getters
  */
-export const tagged = <A, E, T extends Extract<E, { readonly _tag: string }>["_tag"]>(
-  exit: Exit.Exit<A, E>,
+export const tagged = <E, T extends Extract<E, { readonly _tag: string }>["_tag"]>(
+  exit: Exit.Exit<unknown, E>,
   tag: T
 ): Extract<E, { readonly _tag: T }> => {
   const error = of(exit)

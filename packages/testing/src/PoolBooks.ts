@@ -14,7 +14,7 @@ import * as internal from "./internal/books.js"
  * @since 0.1.0
  * @category type ids
  */
-export const TypeId: TypeId = "~@dbpool/testing/PoolBooks"
+export const TypeId: TypeId = internal.TypeId
 
 /**
  * The type of what the books of a pool are recognised by.

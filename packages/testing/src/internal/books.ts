@@ -1,11 +1,14 @@
 /**
  * How the hooks of a pool write its books, and tell whoever follows them.
  */
+import type * as Pool from "@dbpool/core/Pool"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Api from "../PoolBooks.js"
-import { TypeId } from "../PoolBooks.js"
+
+/** @internal */
+export const TypeId: Api.TypeId = "~@dbpool/testing/PoolBooks"
 
 /** @internal */
 export class Account implements Api.Account<unknown> {
@@ -62,7 +65,7 @@ export class Books implements Api.PoolBooks<unknown> {
   private readonly byConnection = new Map<unknown, Account>()
   private readonly origin: bigint
 
-  constructor(given: Api.AnyOptions, private readonly clock: Clock.Clock) {
+  constructor(private readonly given: Api.AnyOptions, private readonly clock: Clock.Clock) {
     this.origin = clock.unsafeCurrentTimeNanos()
     const { cancel, condition, connect, destroy, onLost, reset = {}, setup, validate } = given
     const { onClean, onDirty } = typeof reset === "function" ? { onClean: undefined, onDirty: reset } : reset
@@ -78,13 +81,17 @@ export class Books implements Api.PoolBooks<unknown> {
         if (seen === "broken") this.follower("broken", this.of(connection))
         return seen
       },
-      onLost: (connection, lost) =>
-        onLost?.(connection, (cause) => {
-          const account = this.of(connection)
+      onLost: onLost === undefined ? undefined : (connection, lost) => {
+        const account = this.of(connection)
+        // one that cannot be listened to is of no use
+        account.doubtful = true
+        onLost(connection, (cause) => {
           account.lostAt = Math.min(account.lostAt, this.now())
           this.follower("lost", account)
           lost(cause)
-        }),
+        })
+        account.doubtful = false
+      },
       destroy: (connection) => {
         const account = this.of(connection)
         account.destroyed++
@@ -97,6 +104,15 @@ export class Books implements Api.PoolBooks<unknown> {
   /** milliseconds since the books were opened, by a clock that only goes forward */
   now(): number {
     return Number(this.clock.unsafeCurrentTimeNanos() - this.origin) / 1e6
+  }
+
+  /** what a connection is like, by the hook that was given; one that throws does not know */
+  conditionOf({ connection }: Account): Pool.Condition | undefined {
+    try {
+      return this.given.condition?.(connection)
+    } catch {
+      return undefined
+    }
   }
 
   of(connection: unknown): Account {

@@ -96,7 +96,7 @@ export class Referee {
     const wrong = (what: string) => this.blame({ rule: 8, what: `connection ${account.id} was lent ${what}` })
     if (account.closingAt < now - this.tolerance || account.destroyed > 0) return wrong("after it was closed")
     if (account.lostAt < now - this.tolerance) return wrong("after it had died")
-    const condition = this.books.options.condition?.(account.connection) ?? "clean"
+    const condition = this.books.conditionOf(account)
     if (condition === "busy" || condition === "dirty") return wrong(`while ${condition}`)
     const age = now - account.readyAt
     if (age > this.config.maxLifetime + this.tolerance) {

@@ -12,10 +12,8 @@ const operations: ReadonlyArray<Api.Operation> = ["connect", "validate", "cancel
 const perOperation = <A>(make: () => A): Record<Api.Operation, A> =>
   Object.fromEntries(operations.map((operation) => [operation, make()])) as Record<Api.Operation, A>
 
-const wait = (takes: NonNullable<Api.Answer["takes"]>, stubborn: boolean | undefined): Effect.Effect<void> => {
-  const waiting = takes === "never" ? Effect.never : Effect.sleep(takes)
-  return stubborn === true ? Effect.uninterruptible(waiting) : waiting
-}
+const wait = (takes: NonNullable<Api.Answer["takes"]>): Effect.Effect<void> =>
+  takes === "never" ? Effect.never : Effect.sleep(takes)
 
 class Server implements Api.SimulatedServer {
   readonly [TypeId]: Api.TypeId = TypeId
@@ -77,7 +75,10 @@ class Server implements Api.SimulatedServer {
       this.calls[operation]++
       const { fails, stubborn, takes = 0 } = this.take(operation)
       const outcome = fails === undefined ? done : Effect.fail(fails)
-      return takes === 0 ? outcome : Effect.zipRight(meanwhile(wait(takes, stubborn)), outcome)
+      if (takes === 0) return outcome
+      return stubborn === true
+        ? Effect.uninterruptible(Effect.zipRight(wait(takes), outcome))
+        : Effect.zipRight(meanwhile(wait(takes)), outcome)
     })
   }
 
@@ -103,10 +104,11 @@ class Server implements Api.SimulatedServer {
   private readonly dial = Effect.suspend(() => {
     this.maxConnecting = Math.max(this.maxConnecting, ++this.connecting)
     return Effect.ensuring(
-      this.answer("connect", Effect.void),
+      // what it opens is owned from that moment: only the waiting can be interrupted
+      this.answer("connect", this.accept, Effect.interruptible),
       Effect.sync(() => void this.connecting--)
     )
-  }).pipe(Effect.zipRight(this.accept))
+  })
 
   /** a scope's finalizer has no error channel: a close that fails is a defect, after which the connection is closed */
   private readonly hangUp = (connection: SimulatedConnection): Effect.Effect<void> =>
@@ -116,7 +118,7 @@ class Server implements Api.SimulatedServer {
     )
 
   readonly options: Api.Hooks = {
-    connect: Effect.acquireRelease(Effect.interruptible(this.dial), this.hangUp),
+    connect: Effect.acquireRelease(this.dial, this.hangUp),
     connectFault: ({ fault }) => fault ?? "transient",
     validate: (connection) => this.answer("validate", Effect.sync(() => connection.open)),
     condition: ({ condition }) => condition,
