@@ -4,6 +4,7 @@ import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 
@@ -120,5 +121,22 @@ describe("a sweep", () => {
           })
       })
       assert.isAbove(runs.length, 10)
+    }))
+
+  it.effect("in a world with a scheduler of its own cuts there, too", () =>
+    Effect.gen(function*() {
+      const tasks: Array<() => void> = []
+      const scheduler: Scheduler.Scheduler = {
+        shouldYield: () => false,
+        scheduleTask: (task) => void tasks.push(task)
+      }
+      const knife = InterruptSweep.knife(2, { scheduler })
+      const lock = new Lock()
+      const fiber = Effect.runFork(Effect.withScheduler(knife.interrupt(safe(lock)), knife.scheduler))
+      assert.isTrue(knife.watches())
+      assert.isTrue(knife.hasCut())
+      for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) task()
+      assert.isTrue(Exit.isInterrupted(fiber.unsafePoll()!))
+      yield* lock.mustBeFree
     }))
 })

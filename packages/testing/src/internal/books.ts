@@ -23,7 +23,7 @@ export class Account implements Api.Account<unknown> {
   hook: string | undefined = undefined
   /** since when it could have been lent: a new connection may have to be validated first */
   readyAt = Infinity
-  /** a validation of it did not succeed */
+  /** its validation did not succeed, or its opening */
   doubtful = false
   /** how often it was lent */
   lent = 0
@@ -71,8 +71,8 @@ export class Books implements Api.PoolBooks<unknown> {
     const { onClean, onDirty } = typeof reset === "function" ? { onClean: undefined, onDirty: reset } : reset
     this.options = {
       ...given,
-      connect: this.connect(connect, setup),
-      setup: undefined,
+      connect: this.connect(connect, setup === undefined),
+      setup: setup === undefined ? undefined : this.setup(setup),
       validate: this.hook("validate", validate),
       cancel: this.hook("cancel", cancel),
       reset: { onClean: this.hook("reset", onClean), onDirty: this.hook("reset", onDirty) },
@@ -122,27 +122,39 @@ export class Books implements Api.PoolBooks<unknown> {
   }
 
   /**
-   * Connecting and setting up. The scope's finalizers run last come, first served: those around `connect`'s own see its
-   * closing begin and end.
+   * The scope's finalizers run last come, first served: those around `connect`'s own see its closing begin and end. `last`:
+   * there is no setup, after which alone a connection is open.
    */
-  private connect(connect: Effect.Effect<unknown, unknown, unknown>, setup: Hook | undefined) {
+  private connect(connect: Effect.Effect<unknown, unknown, unknown>, last: boolean) {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const account = new Account(this.accounts.length + 1, this.now())
         this.accounts.push(account)
         this.follower("connecting", account)
-        const dial = Effect.tap(restore(connect), (connection) => {
-          account.connection = connection
-          this.byConnection.set(connection, account)
-          return Effect.addFinalizer(() => Effect.sync(() => this.closes(account)))
-        })
         return Effect.addFinalizer(() => Effect.sync(() => this.hasClosed(account))).pipe(
-          Effect.zipRight(dial),
-          Effect.tap((connection) => setup === undefined ? Effect.void : restore(setup(connection))),
-          Effect.onExit((exit) => Effect.sync(() => this.dialled(account, exit)))
+          Effect.zipRight(restore(connect)),
+          Effect.onExit((exit) =>
+            Effect.sync(() => {
+              if (Exit.isSuccess(exit)) {
+                account.connection = exit.value
+                this.byConnection.set(exit.value, account)
+              }
+              if (last || Exit.isFailure(exit)) this.dialled(account, exit)
+            })
+          ),
+          // also when it failed, or was interrupted: what it had opened by then may take its time
+          Effect.ensuring(Effect.addFinalizer(() => Effect.sync(() => this.closes(account))))
         )
       })
     )
+  }
+
+  private setup(setup: Hook): Hook {
+    return (connection) =>
+      Effect.onExit(
+        Effect.suspend(() => setup(connection)),
+        (exit) => Effect.sync(() => this.dialled(this.of(connection), exit))
+      )
   }
 
   private dialled(account: Account, exit: Exit.Exit<unknown, unknown>): void {
@@ -156,14 +168,16 @@ export class Books implements Api.PoolBooks<unknown> {
   }
 
   private closes(account: Account): void {
+    // its setup never began
+    account.connecting = false
     account.closingAt = this.now()
-    this.follower("closing", account)
+    if (account.connection !== undefined) this.follower("closing", account)
   }
 
   private hasClosed(account: Account): void {
+    account.closedAt = this.now()
     if (account.connection === undefined) return
     account.closed++
-    account.closedAt = this.now()
     this.follower("closed", account)
   }
 

@@ -163,8 +163,8 @@ const within = <A>(fiber: Fiber.Fiber<A>, bound: number): Effect.Effect<Option.O
 const nothingRuns = (referee: Referee, fibers: Supervisor.Supervisor<Array<Fiber.RuntimeFiber<any, any>>>) =>
   Effect.gen(function*() {
     yield* rest
-    const stuck = referee.books.accounts.some(({ closed, closingAt, connecting, hook }) =>
-      connecting || hook !== undefined || (closingAt !== Infinity && closed === 0)
+    const stuck = referee.books.accounts.some(({ closedAt, closingAt, connecting, hook }) =>
+      connecting || hook !== undefined || (closingAt !== Infinity && closedAt === Infinity)
     )
     if (stuck) return
     const left = (yield* fibers.value).length
