@@ -294,7 +294,7 @@ describe("awaitReady", () => {
 describe("drain over no duration at all", () => {
   it.scoped("is refused by name, and replaces nothing", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* use(pool)
       for (const over of [-1, NaN, "soon" as "1 second"]) {

@@ -145,13 +145,16 @@ export class Referee {
     this.purgedAt = this.books.now()
   }
 
-  /** what is open now, or being opened, must not be lent after so many milliseconds */
-  condemns(millis: number): void {
+  /** what is open, or being opened */
+  standing(): ReadonlyArray<Account> {
+    return this.books.accounts.filter(({ connecting, open }) => connecting || open)
+  }
+
+  /** these must not be lent after so many milliseconds */
+  condemns(accounts: ReadonlyArray<Account>, millis: number): void {
     const at = this.books.now() + millis
-    for (const account of this.books.accounts) {
-      if (account.connecting || account.open) {
-        this.condemned.set(account, Math.min(at, this.condemned.get(account) ?? Infinity))
-      }
+    for (const account of accounts) {
+      this.condemned.set(account, Math.min(at, this.condemned.get(account) ?? Infinity))
     }
   }
 

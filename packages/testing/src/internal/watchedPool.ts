@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Call } from "./calls.js"
@@ -23,6 +24,10 @@ const sessionOf = (referee: Referee): Effect.Effect<Session | undefined> =>
     return session === undefined || (session.ended && session.turns === 0) ? undefined : session
   })
 
+/** one that is no duration is the pool's to refuse */
+const millisOf = (timeout: Duration.DurationInput): number =>
+  Option.match(Duration.decodeUnknown(timeout), { onNone: () => Infinity, onSome: Duration.toMillis })
+
 /**
  * Begins a call. The fiber yields before, so that it does not have to between this step and its place in the queue: the
  * order in which calls are made known is the order in which they queue up.
@@ -32,7 +37,7 @@ const asks = (referee: Referee, options: AcquireOptions.AcquireOptions | undefin
     Effect.zipRight(Effect.all([AcquireOptions.Region, sessionOf(referee)])),
     Effect.map(([region, session]) => {
       const timeout = options?.timeout ?? region.timeout
-      return referee.asks(timeout === undefined ? undefined : Duration.toMillis(timeout), session)
+      return referee.asks(timeout === undefined ? undefined : millisOf(timeout), session)
     })
   )
 
@@ -142,8 +147,9 @@ export const watched = <C, P extends Pool.Pool<C>>(pool: P, referee: Referee): P
       Effect.suspend(() => {
         const { hard = false, over = 0 } = options ?? {}
         referee.purges(hard ? "a hard drain" : "a drain")
-        if (hard) referee.condemns(Duration.toMillis(over))
-        return pool.drain(options)
+        const open = referee.standing()
+        const draining = pool.drain(options)
+        return hard ? Effect.tap(draining, () => referee.condemns(open, Duration.toMillis(over))) : draining
       }),
     suspend: Effect.zipRight(Effect.sync(() => void (referee.suspended = true)), pool.suspend),
     resume: Effect.zipRight(pool.resume, Effect.sync(() => void (referee.suspended = false)))
