@@ -86,6 +86,15 @@ const cases: Record<PoolRules.Rule, Record<string, Case>> = {
         Effect.zipRight(world.pool.resize({ maxConnections: 1 }), Effect.zipRight(full(world), world.holder)),
       says: "2 connections, and there may be 1"
     },
+    "keeps what comes back when it has shrunk": {
+      bug: { pool: () => ({ resize: () => Effect.void }) },
+      scene: (world) =>
+        full(world).pipe(
+          Effect.zipRight(world.pool.resize({ maxConnections: 1 })),
+          Effect.zipRight(TestClock.adjust("20 seconds"))
+        ),
+      says: "2 connections are kept idle, although there are 1 too many"
+    },
     "counts more than maxConnections": {
       bug: { pool: (pool) => ({ stats: Effect.map(pool.stats, (stats) => ({ ...stats, open: 3 })) }) },
       scene: full,
@@ -323,6 +332,21 @@ const cases: Record<PoolRules.Rule, Record<string, Case>> = {
         options: ({ connect }) => ({ connect: Effect.flatMap(Scope.make(), (scope) => Scope.extend(connect, scope)) })
       },
       scene: ({ pool }) => use(pool),
+      says: "connection 1 was never closed"
+    },
+    "does not clear up after a connect that failed": {
+      bug: {
+        options: ({ connect }) => ({
+          connect: Effect.flatMap(Scope.make(), (scope) => Scope.extend(connect, scope))
+        })
+      },
+      options: { connectTimeout: "1 second" },
+      scene: ({ pool, server }) =>
+        Effect.gen(function*() {
+          yield* server.always("connect", { takes: "2 seconds", stubborn: true })
+          yield* Effect.forkScoped(use(pool))
+          yield* TestClock.adjust("5 seconds")
+        }),
       says: "connection 1 was never closed"
     },
     "loses sight of a connection": {

@@ -48,45 +48,58 @@ const drawOptions = Effect.gen(function*() {
   }
 })
 
+type Callers = Set<Fiber.RuntimeFiber<unknown, unknown>>
+
+/** keeps somebody from getting what is given back in this very moment */
+const disturb = (callers: Callers) =>
+  Effect.gen(function*() {
+    if (callers.size === 0 || (yield* chance(0.8))) return
+    const unlucky = yield* pick([...callers])
+    yield* Effect.sync(() => unlucky.unsafeInterruptAsFork(unlucky.id()))
+  })
+
 /** what somebody does with a connection; it may be left in a transaction, or busy when it is interrupted */
-const work = (connection: Connection) =>
+const work = (callers: Callers) => (connection: Connection) =>
   Effect.gen(function*() {
     if (yield* chance(0.3)) yield* connection.begin
     yield* connection.query
     yield* pause(50)
     if (yield* chance(0.5)) yield* connection.commit
     // no pool can do anything about a query that is never answered
-  }).pipe(Effect.timeout("3 seconds"))
+  }).pipe(Effect.timeout("3 seconds"), Effect.zipLeft(disturb(callers)))
 
-const borrow = (pool: Pool.Pool<Connection>) =>
+const borrow = (pool: Pool.Pool<Connection>, callers: Callers) =>
   Effect.gen(function*() {
+    const use = work(callers)
     const timeout = yield* pick([undefined, undefined, 0, 10, 300, 2000])
     const onLease = Effect.flatMap(({ connection, invalidate }: Pool.Lease<Connection>) =>
-      Effect.zipRight(work(connection), Effect.whenEffect(invalidate, chance(0.2)))
+      Effect.zipRight(use(connection), Effect.whenEffect(invalidate, chance(0.2)))
     )
     const ways: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
-      pool.use(work, { timeout }),
-      pool.use(work, { timeout }),
+      pool.use(use, { timeout }),
+      pool.use(use, { timeout }),
       Effect.scoped(onLease(pool.acquireWith({ timeout }))),
       Effect.scoped(onLease(pool.acquire)),
       Effect.scoped(onLease(pool.tryAcquire)),
-      Stream.runDrain(pool.stream((connection) => Stream.fromEffect(work(connection)))),
-      pool.session(Effect.all([pool.use(work), pool.use(() => pool.use(work))], { concurrency: "unbounded" }))
+      Stream.runDrain(pool.stream((connection) => Stream.fromEffect(use(connection)))),
+      pool.session(Effect.all([pool.use(use), pool.use(() => pool.use(use))], { concurrency: "unbounded" }))
     ]
     yield* yield* pick(ways)
   })
 
-const user = (pool: Pool.Pool<Connection>) =>
+const user = (pool: Pool.Pool<Connection>, callers: Callers) =>
   Effect.gen(function*() {
     yield* pause((yield* chance(0.5)) ? 100 : 5000)
-    const fiber = yield* Effect.fork(Effect.exit(borrow(pool)))
+    const fiber = yield* Effect.fork(Effect.exit(borrow(pool, callers)))
+    callers.add(fiber)
+    fiber.addObserver(() => callers.delete(fiber))
     if (yield* chance(0.25)) yield* Effect.zipRight(pause(60), Fiber.interrupt(fiber))
     else yield* Fiber.await(fiber)
   }).pipe(Effect.repeatN(7))
 
 const operator = (pool: Pool.Pool<Connection>) =>
   Effect.gen(function*() {
-    yield* pause(4000)
+    yield* pause(1500)
     const maxConnections = yield* between(1, 5)
     const ways: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
       pool.resize({ maxConnections, minConnections: yield* between(0, maxConnections) }),
@@ -106,8 +119,13 @@ const live = (seed: number) =>
     const { pool } = yield* PoolRules.make(options, { tolerance: "1 millis" })
     yield* Effect.forkScoped(Weather.follow(server, yield* Weather.forecast({ seed })))
     if (yield* chance(0.5)) yield* Effect.forkScoped(operator(pool))
-    yield* Effect.all(Array.from({ length: 8 }, () => user(pool)), { concurrency: "unbounded" })
+    const callers: Callers = new Set()
+    yield* Effect.all(Array.from({ length: 8 }, () => user(pool, callers)), { concurrency: "unbounded" })
     const { acquired, connectFailures, refused, retired } = yield* pool.stats
+    // some still have a connection when the pool closes, and would keep it
+    const straggler = Effect.exit(pool.use(() => Effect.sleep("1 minute")))
+    if (yield* chance(0.5)) yield* Effect.replicateEffect(Effect.forkDaemon(straggler), 3)
+    yield* pause(100)
     return { acquired, connectFailures, lost: retired.lost, timeouts: refused.AcquireTimeout }
   }).pipe(
     Effect.scoped,

@@ -264,6 +264,10 @@ export class Referee {
     }
     this.allowedOpen = Math.max(this.max, Math.min(this.allowedOpen, stats.open))
     if (stats.open > this.allowedOpen) wrong(1, `stats says that ${stats.open} of ${this.allowedOpen} are open`)
+    const surplus = stats.open - stats.closing - this.max
+    if (surplus > 0 && stats.idle > 0) {
+      wrong(1, `${stats.idle} connections are kept idle, although there are ${surplus} too many`)
+    }
     if (stats.leased > this.calls.owners.size) {
       wrong(7, `${stats.leased} connections are lent, and ${this.calls.owners.size} callers have one`)
     }
@@ -317,8 +321,10 @@ export class Referee {
 
   /** The pool has closed. */
   judgeEnd(stats: PoolStats): void {
-    for (const { closed, connecting, connection, destroyed, id } of this.books.accounts) {
-      if (!connecting && connection !== undefined && closed + destroyed === 0) {
+    for (const { closedAt, closingAt, connecting, connection, destroyed, id } of this.books.accounts) {
+      // an attempt that was interrupted may have opened something all the same, which nobody knows to destroy
+      const over = connection === undefined ? closingAt : closedAt
+      if (!connecting && over === Infinity && destroyed === 0) {
         this.blame({ rule: 9, what: `connection ${id} was never closed` })
       }
     }
