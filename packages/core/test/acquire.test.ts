@@ -1,24 +1,24 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import { Server } from "./server.js"
 import { hold, makePool, start, use } from "./support.js"
 
 describe("borrowing", () => {
   it.scoped("opens a connection when none is idle, and reuses it afterwards", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       assert.strictEqual(yield* use(pool), 1)
       assert.strictEqual(yield* use(pool), 1)
-      assert.strictEqual(server.attempts, 1)
+      assert.strictEqual(server.calls.connect, 1)
     }))
 
   it.scoped("lends the most recently used connection first", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       const a = yield* hold(pool)
       const b = yield* hold(pool)
@@ -29,7 +29,7 @@ describe("borrowing", () => {
 
   it.scoped("never opens more than maxConnections", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 3 })
       const held = yield* Effect.all([hold(pool), hold(pool), hold(pool)])
       const waiting = yield* start(use(pool))
@@ -41,7 +41,7 @@ describe("borrowing", () => {
 
   it.scoped("lends a connection to one borrower at a time", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 4 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 4 })
       const holders = new Map<number, number>()
       yield* Effect.forEach(
         Array.from({ length: 50 }),
@@ -61,7 +61,7 @@ describe("borrowing", () => {
 
   it.scoped("acquire lends until its scope closes, and no longer", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server())
+      const pool = yield* makePool(yield* SimulatedServer.make)
       yield* Effect.scoped(Effect.gen(function*() {
         yield* pool.acquire
         assert.strictEqual((yield* pool.stats).leased, 1)
@@ -73,7 +73,7 @@ describe("borrowing", () => {
 
   it.scoped("gives back at once what is acquired into a scope that is closed already", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server())
+      const pool = yield* makePool(yield* SimulatedServer.make)
       const scope = yield* Scope.make()
       yield* Scope.close(scope, Exit.void)
       yield* Scope.extend(pool.acquire, scope)
@@ -84,7 +84,7 @@ describe("borrowing", () => {
 describe("the connection comes back", () => {
   it.scoped("from a borrower that fails, dies, or throws before there is an effect", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const failed = yield* Effect.exit(pool.use(() => Effect.fail("oops" as const)))
       const died = yield* Effect.exit(pool.use(() => Effect.die("oops")))
       const thrown = yield* Effect.exit(pool.use((): Effect.Effect<void> => {
@@ -98,7 +98,7 @@ describe("the connection comes back", () => {
 
   it.scoped("from a borrower that is interrupted", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const borrower = yield* start(pool.use(() => Effect.never))
       assert.strictEqual((yield* pool.stats).leased, 1)
       yield* Fiber.interrupt(borrower)
@@ -107,7 +107,7 @@ describe("the connection comes back", () => {
 
   it.scoped("from a waiter that is interrupted after the hand-off: it goes to the next one", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const ran: Array<string> = []
       const first = yield* start(pool.use(() => Effect.sync(() => ran.push("first"))))
@@ -123,7 +123,7 @@ describe("the connection comes back", () => {
 
   it.scoped("into the pool from a waiter that is interrupted after the hand-off when nobody else waits", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const waiter = yield* start(use(pool))
       yield* held.end
@@ -136,7 +136,7 @@ describe("the connection comes back", () => {
 describe("the queue", () => {
   it.scoped("is served first come, first served", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const order: Array<number> = []
       const callers: Array<Fiber.Fiber<unknown, unknown>> = []
@@ -148,7 +148,7 @@ describe("the queue", () => {
 
   it.scoped("is never overtaken by a newcomer, not even by the one that just gave a connection back", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const order: Array<string> = []
       const note = (name: string) => Effect.sync(() => order.push(name))
       const held = yield* hold(pool)
@@ -162,7 +162,7 @@ describe("the queue", () => {
 
   it.scoped("is left by a waiter that is interrupted, at any place", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const order: Array<number> = []
       const callers = yield* Effect.forEach(
@@ -180,7 +180,7 @@ describe("the queue", () => {
 describe("tryAcquire", () => {
   it.scoped("lends like acquire while there is a connection to be had", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 2 })
       yield* Effect.scoped(Effect.zipRight(pool.tryAcquire, pool.tryAcquire))
       assert.strictEqual((yield* pool.stats).idle, 2)

@@ -1,22 +1,22 @@
 import * as Pool from "@dbpool/core/Pool"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { Admission } from "../src/internal/admission.js"
-import { Refused, Server } from "./server.js"
 import { steadily } from "./steady.js"
-import { failsWith, hold, makePool, settle, start, use, warm } from "./support.js"
+import { failsWith, hold, makePool, optionsOf, refusal, settle, start, use, warm } from "./support.js"
 
 describe("minConnections", () => {
   it.scoped("are opened without anybody asking, and opened again when they die", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { minConnections: 3 })
       yield* settle
       assert.strictEqual((yield* pool.stats).idle, 3)
-      server.connections[1]!.die()
+      yield* server.kill(server.connections[1]!)
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* pool.stats).idle, 3)
       assert.strictEqual(server.connections.length, 4)
@@ -26,10 +26,10 @@ describe("minConnections", () => {
 describe("connectConcurrency", () => {
   const most = (connectConcurrency: number) =>
     steadily(Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "1 second"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "1 second" })
       const pool = yield* Pool.make({
-        ...server.options,
+        ...optionsOf(server),
         connectConcurrency,
         maxConnections: 20,
         acquireTimeout: "5 minutes"
@@ -45,10 +45,10 @@ describe("connectConcurrency", () => {
 
   it.scoped("is only reached by a queue that goes on waiting", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { connectConcurrency: 4, maxConnections: 20 })
       yield* warm(pool, 8)
-      server.connectTime = "1 second"
+      yield* server.always("connect", { takes: "1 second" })
       yield* Effect.forEach(Array.from({ length: 8 }), () => hold(pool))
       yield* Effect.forEach(Array.from({ length: 8 }), () => start(hold(pool)))
       const connecting = Effect.map(pool.stats, (stats) => stats.connecting)
@@ -63,10 +63,10 @@ describe("connectConcurrency", () => {
 
   it.scoped("a queue that was left does not pass on what it earned", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { connectConcurrency: 8, maxConnections: 20 })
       yield* warm(pool, 8)
-      server.connectTime = "3 seconds"
+      yield* server.always("connect", { takes: "3 seconds" })
       yield* Effect.forEach(Array.from({ length: 8 }), () => hold(pool))
       const impatient = yield* Effect.forEach(Array.from({ length: 8 }), () => start(use(pool)))
       yield* TestClock.adjust("100 millis")
@@ -94,8 +94,8 @@ describe("connectConcurrency", () => {
 describe("a server that refuses more connections", () => {
   it.scoped("is told as TooManyConnections when the pool has none", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.limit = 0
+      const server = yield* SimulatedServer.make
+      yield* server.limit(0)
       const pool = yield* makePool(server, { failFastAfter: "1 second" })
       const caller = yield* start(Effect.exit(use(pool)))
       yield* TestClock.adjust("1 second")
@@ -106,13 +106,13 @@ describe("a server that refuses more connections", () => {
 
   it.scoped("is not asked in a hurry when the schedule ends", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.limit = 1
+      const server = yield* SimulatedServer.make
+      yield* server.limit(1)
       const pool = yield* makePool(server, { connectRetry: Schedule.recurs(0), acquireTimeout: "1 minute" })
       yield* hold(pool)
       yield* start(Effect.exit(use(pool)))
       yield* TestClock.adjust("50 seconds")
-      assert.isAtMost(server.attempts, 13)
+      assert.isAtMost(server.calls.connect, 13)
       yield* TestClock.adjust("10 seconds")
     }))
 })
@@ -120,16 +120,16 @@ describe("a server that refuses more connections", () => {
 describe("a proxy in front of a server that is down", () => {
   it.scoped("is not believed after a failure: the connection must be valid, too", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.refuse = new Refused("down")
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { fails: refusal("down") })
       const pool = yield* makePool(server, { failFastAfter: "1 second" })
       const caller = yield* start(Effect.exit(use(pool)))
       yield* settle
-      server.refuse = undefined
-      server.validateTime = "never"
+      yield* server.always("connect", {})
+      yield* server.always("validate", { takes: "never" })
       yield* TestClock.adjust("1 second")
       failsWith(yield* Fiber.join(caller), "ConnectFailed")
-      server.validateTime = 0
+      yield* server.always("validate", {})
       yield* TestClock.adjust("10 seconds")
       yield* use(pool)
       assert.strictEqual((yield* pool.stats).opened, 1)
@@ -137,22 +137,22 @@ describe("a proxy in front of a server that is down", () => {
 
   it.scoped("that takes connections and drops them unused is not stormed", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      const dropped = Effect.tap(server.connect, (connection) =>
-        Effect.fork(Effect.delay(Effect.sync(() => connection.die()), "1 millis")))
+      const server = yield* SimulatedServer.make
+      const dropped = Effect.tap(server.options.connect, (connection) =>
+        Effect.fork(Effect.delay(server.kill(connection), "1 millis")))
       yield* makePool(server, { connect: dropped, minConnections: 2 })
       yield* TestClock.adjust("10 seconds")
-      assert.isAtMost(server.attempts, 15)
+      assert.isAtMost(server.calls.connect, 15)
     }))
 
   it.scoped("a connection cut after a long quiet time is no outage", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { minConnections: 1 })
       yield* TestClock.adjust("1 minute")
-      server.kill()
+      yield* server.restart
       yield* settle
-      assert.strictEqual(server.attempts, 2)
+      assert.strictEqual(server.calls.connect, 2)
       assert.strictEqual((yield* pool.stats).idle, 1)
     }))
 })

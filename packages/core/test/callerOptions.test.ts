@@ -1,8 +1,8 @@
 import type { AcquireOptions } from "@dbpool/core/AcquireOptions"
 import { within } from "@dbpool/core/AcquireOptions"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { Server } from "./server.js"
 import { failsWith, hold, makePool, settle, start, use } from "./support.js"
 
 /** what a JavaScript caller, or a value read from somewhere, may hand over */
@@ -22,7 +22,7 @@ describe("a caller's own option", () => {
 
     it.scoped(`${option} ${shown} is refused by name`, () =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server(), { maxConnections: 1 })
+        const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
         yield* hold(pool)
         for (const call of [use(pool, options), within(use(pool), options)]) {
           const error = failsWith(yield* Effect.exit(call), "InvalidPoolConfig")
@@ -34,7 +34,7 @@ describe("a caller's own option", () => {
 
     it.scoped(`${option} ${shown} is refused by name when it waits for its turn in a session`, () =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server())
+        const pool = yield* makePool(yield* SimulatedServer.make)
         yield* pool.session(Effect.gen(function*() {
           yield* start(pool.use(() => Effect.never))
           assert.strictEqual(failsWith(yield* Effect.exit(use(pool, options)), "InvalidPoolConfig").option, option)
@@ -45,7 +45,7 @@ describe("a caller's own option", () => {
 
   it.scoped("is not looked at by one who need not wait", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server())
+      const pool = yield* makePool(yield* SimulatedServer.make)
       yield* use(pool)
       assert.strictEqual(yield* use(pool, { timeout: NaN }), 1)
     }))

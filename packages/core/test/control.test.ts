@@ -1,3 +1,4 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -5,19 +6,19 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
-import { Refused, Server } from "./server.js"
 import type { TestOptions } from "./support.js"
-import { failsWith, hold, makePool, settle, start, use, warm } from "./support.js"
+import { failsWith, hold, makePool, refusal, settle, start, use, warm } from "./support.js"
 
 /** nothing ends by itself */
 const lasting: TestOptions = { idleTimeout: Duration.infinity, maxLifetime: Duration.infinity, validate: undefined }
 
-const openOnes = (server: Server) => server.connections.filter(({ open }) => open).map(({ id }) => id)
+const openOnes = (server: SimulatedServer.SimulatedServer) =>
+  server.connections.filter(({ open }) => open).map(({ id }) => id)
 
 describe("resize", () => {
   it.scoped("lets more callers in at once", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, maxConnections: 1 })
       yield* hold(pool)
       const waiting = yield* start(hold(pool))
@@ -29,7 +30,7 @@ describe("resize", () => {
 
   it.scoped("to a higher minimum opens what is missing", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, lasting)
       yield* pool.resize({ minConnections: 3 })
       yield* settle
@@ -38,7 +39,7 @@ describe("resize", () => {
 
   it.scoped("to fewer closes what is idle at once, and the rest when it comes back, without handing it on", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, maxConnections: 5 })
       const held = [yield* hold(pool), yield* hold(pool), yield* hold(pool)]
       yield* warm(pool, 2)
@@ -59,8 +60,8 @@ describe("resize", () => {
 
   it.scoped("to fewer also lets go of those that are just being opened", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "1 second"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "1 second" })
       const pool = yield* makePool(server, { ...lasting, maxConnections: 3 })
       const waiting = yield* start(Effect.all([hold(pool), hold(pool)], { concurrency: 2 }))
       yield* TestClock.adjust("1 second")
@@ -104,7 +105,7 @@ describe("resize", () => {
 
   it.scoped("refuses what does not go together, and changes nothing", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, minConnections: 2 })
       const error = failsWith(yield* Effect.exit(pool.resize({ maxConnections: 1 })), "InvalidPoolConfig")
       assert.strictEqual(error.option, "minConnections")
@@ -116,7 +117,7 @@ describe("resize", () => {
 describe("evictIdle", () => {
   it.scoped("closes what is idle, leaves what is lent, and has the minimum opened again", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, minConnections: 2 })
       const held = yield* hold(pool)
       yield* warm(pool, 3)
@@ -131,10 +132,10 @@ describe("evictIdle", () => {
 describe("drain", () => {
   it.scoped("replaces every connection, each after its successor is there", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, minConnections: 3, maxConnections: 4 })
       yield* settle
-      server.connectTime = "1 second"
+      yield* server.always("connect", { takes: "1 second" })
       yield* pool.drain()
       for (let i = 0; i < 3; i++) {
         assert.isAtLeast((yield* pool.stats).idle, 3)
@@ -145,10 +146,10 @@ describe("drain", () => {
 
   it.scoped("at the maximum closes one first, one at a time", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, minConnections: 3, maxConnections: 3 })
       yield* settle
-      server.connectTime = "1 second"
+      yield* server.always("connect", { takes: "1 second" })
       yield* pool.drain()
       for (let i = 0; i < 3; i++) {
         yield* settle
@@ -161,7 +162,7 @@ describe("drain", () => {
 
   it.scoped("spreads it over a time", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, minConnections: 3 })
       yield* settle
       yield* Effect.withRandom(pool.drain({ over: "1 minute" }), Random.fixed([0.1, 0.5, 0.9]))
@@ -177,7 +178,7 @@ describe("drain", () => {
   it.scoped("lets an old connection be lent again while there is no other, unless it is hard", () =>
     Effect.gen(function*() {
       for (const hard of [false, true]) {
-        const server = new Server()
+        const server = yield* SimulatedServer.make
         const pool = yield* makePool(server, { ...lasting, maxConnections: 1 })
         const held = yield* hold(pool)
         const waiting = yield* start(hold(pool))
@@ -189,8 +190,8 @@ describe("drain", () => {
 
   it.scoped("that is hard never lends a connection that was just being opened", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "2 seconds"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "2 seconds" })
       const pool = yield* makePool(server, lasting)
       const using = yield* start(use(pool))
       yield* TestClock.adjust("1 second")
@@ -203,8 +204,8 @@ describe("drain", () => {
 
   it.scoped("replaces a connection, too, that was just being opened", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "2 seconds"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "2 seconds" })
       const pool = yield* makePool(server, lasting)
       const using = yield* start(use(pool))
       yield* TestClock.adjust("1 second")
@@ -219,14 +220,14 @@ describe("drain", () => {
 describe("suspend", () => {
   it.scoped("lends and opens nothing until the pool is resumed", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, minConnections: 1, maxConnections: 1 })
       yield* settle
       yield* pool.suspend
       yield* pool.evictIdle
       const waiting = yield* start(Effect.all([use(pool), use(pool)], { concurrency: 2 }))
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual(server.attempts, 1)
+      assert.strictEqual(server.calls.connect, 1)
       assert.strictEqual((yield* pool.stats).waiting, 2)
       yield* pool.resume
       assert.deepStrictEqual(yield* Fiber.join(waiting), [2, 2])
@@ -234,7 +235,7 @@ describe("suspend", () => {
 
   it.scoped("does not lend an idle connection either", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, lasting)
       yield* use(pool)
       yield* pool.suspend
@@ -246,7 +247,7 @@ describe("suspend", () => {
 
   it.scoped("keeps what comes back, and lets deadlines run on", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, acquireTimeout: "3 seconds" })
       const held = yield* hold(pool)
       yield* pool.suspend
@@ -259,7 +260,7 @@ describe("suspend", () => {
 
   it.scoped("tells those who would not wait", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), lasting)
+      const pool = yield* makePool(yield* SimulatedServer.make, lasting)
       yield* pool.suspend
       const error = failsWith(yield* Effect.exit(Effect.scoped(pool.tryAcquire)), "PoolSuspended")
       assert.isTrue(error.isRetryable)
@@ -268,7 +269,7 @@ describe("suspend", () => {
 
   it.scoped("does not keep the pool from closing", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), lasting)
+      const pool = yield* makePool(yield* SimulatedServer.make, lasting)
       yield* use(pool)
       yield* pool.suspend
     }))
@@ -277,10 +278,10 @@ describe("suspend", () => {
 describe("check", () => {
   it.scoped("closes the idle connections that are stale, and says how many", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, validate: server.options.validate })
       yield* warm(pool, 3)
-      server.connections[1]!.valid = false
+      yield* server.kill(server.connections[1]!, { unheard: true })
       const checked = yield* start(pool.check)
       assert.strictEqual(yield* Fiber.join(checked), 1)
       yield* settle
@@ -290,7 +291,7 @@ describe("check", () => {
 
   it.scoped("without a way to validate finds nothing", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, lasting)
       yield* use(pool)
       assert.strictEqual(yield* pool.check, 0)
@@ -301,8 +302,8 @@ describe("check", () => {
 describe("awaitReady", () => {
   it.scoped("ends when the minimum is open", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "1 second"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "1 second" })
       const pool = yield* makePool(server, { ...lasting, minConnections: 3, connectConcurrency: 1 })
       const ready = yield* start(pool.awaitReady)
       yield* TestClock.adjust("2 seconds")
@@ -314,8 +315,8 @@ describe("awaitReady", () => {
 
   it.scoped("tells what is wrong when there can be none", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.refuse = new Refused("wrong password", "fatal")
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { fails: refusal("wrong password", "fatal") })
       const pool = yield* makePool(server, lasting)
       const error = failsWith(yield* Effect.exit(pool.awaitReady), "ConnectFailed")
       assert.include(error.message, "wrong password")
@@ -325,7 +326,7 @@ describe("awaitReady", () => {
 describe("drain over no duration at all", () => {
   it.scoped("is refused by name, and replaces nothing", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* use(pool)
       for (const over of [-1, NaN, "soon" as "1 second"]) {

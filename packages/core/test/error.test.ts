@@ -1,13 +1,13 @@
 import * as PoolError from "@dbpool/core/PoolError"
 import type { Holder } from "@dbpool/core/PoolHolder"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import { Server } from "./server.js"
 import { hold, makePool } from "./support.js"
 
 const errors = Effect.gen(function*() {
-  const pool = yield* makePool(new Server(), { maxConnections: 2 })
+  const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 2 })
   yield* hold(pool)
   const stats = yield* pool.stats
   const refused = new Error("connection refused")

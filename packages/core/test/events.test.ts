@@ -1,13 +1,13 @@
 import type { PoolOccurrence } from "@dbpool/core/PoolEvent"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { Refused, Server } from "./server.js"
 import type { TestPool } from "./support.js"
-import { close, hold, logged, makePool, settle, start, use } from "./support.js"
+import { close, hold, logged, makePool, refusal, settle, start, use } from "./support.js"
 
 /** everything that happens from now on, without what is the same in all of them */
 const listen = (pool: TestPool) =>
@@ -26,8 +26,8 @@ const tags = (events: ReadonlyArray<{ readonly _tag: string }>) => events.map(({
 describe("events", () => {
   it.scoped("tell the life of a connection", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "100 millis"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "100 millis" })
       const pool = yield* makePool(server, { idleTimeout: "1 minute" })
       const heard = yield* listen(pool)
       const caller = yield* start(pool.use(() => Effect.sleep("2 seconds")))
@@ -47,7 +47,7 @@ describe("events", () => {
 
   it.scoped("carry the name of the pool and the time of its clock", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { name: "orders" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { name: "orders" })
       yield* TestClock.adjust("5 seconds")
       const first = yield* start(Stream.runHead(pool.events))
       yield* use(pool)
@@ -57,19 +57,23 @@ describe("events", () => {
 
   it.scoped("tell what became of a connection that died while lent, and of one that would not close", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { closeTimeout: "1 second" })
       const held = yield* hold(pool)
       const heard = yield* listen(pool)
-      held.connection.die()
+      yield* server.kill(held.connection)
       assert.deepStrictEqual(yield* heard, [
         { _tag: "ConnectionRetired", connectionId: 1, reason: "lost", ageMillis: 0, uses: 1 },
-        { _tag: "TroubleBegan", trouble: "outage", cause: new Error("connection 1 died") }
+        {
+          _tag: "TroubleBegan",
+          trouble: "outage",
+          cause: new SimulatedServer.ServerError({ message: "connection 1 was killed" })
+        }
       ])
       yield* held.end
       assert.deepStrictEqual(tags(yield* heard), ["Released", "ConnectionClosed"])
       yield* TestClock.adjust("1 second")
-      server.closeTime = "never"
+      yield* server.always("close", { takes: "never" })
       const other = yield* hold(pool)
       yield* heard
       yield* other.lease.invalidate
@@ -82,25 +86,26 @@ describe("events", () => {
 
   it.scoped("tell of an outage when it begins and ends, and of every attempt", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { failFastAfter: 0, connectTimeout: "1 second" })
       const heard = yield* listen(pool)
-      server.refuse = new Refused("no route")
+      const cause = refusal("no route")
+      yield* server.always("connect", { fails: cause })
       yield* Effect.exit(use(pool))
       const told = yield* heard
       assert.deepStrictEqual(tags(told), ["ConnectAttemptFailed", "TroubleBegan", "AcquireRefused"])
-      assert.deepInclude(told[0] as object, { connectionId: 1, fault: "transient", cause: server.refuse })
-      assert.deepInclude(told[1] as object, { trouble: "outage", cause: server.refuse })
+      assert.deepInclude(told[0] as object, { connectionId: 1, fault: "transient", cause })
+      assert.deepInclude(told[1] as object, { trouble: "outage", cause })
       yield* Effect.exit(use(pool))
-      server.refuse = undefined
+      yield* server.always("connect", {})
       yield* TestClock.adjust("10 seconds")
       assert.isTrue((yield* heard).some((event) => event._tag === "TroubleEnded" && event.trouble === "outage"))
     }))
 
   it.scoped("tell that the server takes no more connections", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.limit = 1
+      const server = yield* SimulatedServer.make
+      yield* server.limit(1)
       const pool = yield* makePool(server)
       const held = yield* hold(pool)
       const heard = yield* listen(pool)
@@ -113,7 +118,7 @@ describe("events", () => {
 
   it.scoped("tell each caller's error, and how long it had waited", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, acquireTimeout: "3 seconds" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, acquireTimeout: "3 seconds" })
       yield* hold(pool)
       const heard = yield* listen(pool)
       yield* start(Effect.exit(use(pool)))
@@ -131,7 +136,10 @@ describe("events", () => {
   it.scoped("tell of leases that go on for too long, and of callers that hold one and wait for another", () =>
     logged(() =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server(), { maxConnections: 1, leakDetectionThreshold: "1 minute" })
+        const pool = yield* makePool(yield* SimulatedServer.make, {
+          maxConnections: 1,
+          leakDetectionThreshold: "1 minute"
+        })
         const heard = yield* listen(pool)
         const caller = yield* start(pool.use(() => Effect.exit(use(pool, { timeout: "2 minutes" }))))
         yield* TestClock.adjust("2 minutes")
@@ -143,7 +151,7 @@ describe("events", () => {
 
   it.scoped("tell what an operator does", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server())
+      const pool = yield* makePool(yield* SimulatedServer.make)
       const heard = yield* listen(pool)
       yield* pool.resize({ maxConnections: 3 })
       yield* pool.drain({ over: "1 minute", hard: true })
@@ -160,7 +168,7 @@ describe("events", () => {
   it.scoped("end after the last connection of a pool that closes", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* Scope.extend(makePool(server), scope)
       yield* use(pool)
       const all = yield* start(Stream.runCollect(pool.events))
@@ -171,7 +179,7 @@ describe("events", () => {
 
   it.scoped("are only made while somebody listens", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* use(pool)
       const listener = yield* start(Stream.runCount(Stream.take(pool.events, 2)))

@@ -1,42 +1,43 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Refused, Server } from "./server.js"
-import { failsWith, makePool, settle, start, timed, use, warm } from "./support.js"
+import { failsWith, makePool, refusal, settle, start, timed, use, warm } from "./support.js"
 
 describe("failFastAfter", () => {
   it.scoped("is how long an outage may make callers wait", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.refuse = new Refused("connection refused")
+      const server = yield* SimulatedServer.make
+      const cause = refusal("connection refused")
+      yield* server.always("connect", { fails: cause })
       const pool = yield* makePool(server, { failFastAfter: "2 seconds" })
       const first = yield* start(timed(use(pool)))
       yield* TestClock.adjust("10 seconds")
       const { at, exit } = yield* Fiber.join(first)
       const error = failsWith(exit, "ConnectFailed")
       assert.strictEqual(at, 2000)
-      assert.strictEqual(error.cause, server.refuse)
+      assert.strictEqual(error.cause, cause)
       assert.isAbove(error.attempts, 1)
       assert.isTrue(error.isRetryable)
     }))
 
   it.scoped("of zero tells callers with the first failure", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.refuse = new Refused("connection refused")
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { fails: refusal("connection refused") })
       const pool = yield* makePool(server, { failFastAfter: 0 })
       failsWith(yield* Effect.exit(use(pool)), "ConnectFailed")
-      assert.strictEqual(server.attempts, 1)
+      assert.strictEqual(server.calls.connect, 1)
     }))
 
   it.scoped("does not fail callers while connections come back in order", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 2, failFastAfter: "2 seconds" })
       yield* warm(pool, 1)
-      server.refuse = new Refused("no more logins")
+      yield* server.always("connect", { fails: refusal("no more logins") })
       const busy = yield* start(Effect.repeatN(pool.use(() => Effect.sleep("1 second")), 20))
       const callers = yield* Effect.forEach([1, 2, 3, 4, 5, 6], () => start(Effect.exit(use(pool))))
       yield* TestClock.adjust("30 seconds")
@@ -46,12 +47,12 @@ describe("failFastAfter", () => {
 
   it.scoped("does not fail callers while an idle connection only has to be validated", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { minConnections: 2, failFastAfter: "2 seconds" })
       yield* settle
-      server.validateTime = "1 second"
-      server.refuse = new Refused("no more logins")
-      server.connections[0]!.die()
+      yield* server.always("validate", { takes: "1 second" })
+      yield* server.always("connect", { fails: refusal("no more logins") })
+      yield* server.kill(server.connections[0]!)
       yield* TestClock.adjust("1 minute")
       const caller = yield* start(use(pool))
       yield* TestClock.adjust("1 second")
@@ -60,13 +61,13 @@ describe("failFastAfter", () => {
 
   it.scoped("does not tell callers old news: a cause that nobody has checked since is checked first", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.refuse = new Refused("connection refused")
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { fails: refusal("connection refused") })
       const pool = yield* makePool(server)
       yield* start(Effect.exit(use(pool)))
       yield* TestClock.adjust("10 seconds")
-      server.refuse = undefined
-      server.connectTime = "100 millis"
+      yield* server.always("connect", {})
+      yield* server.always("connect", { takes: "100 millis" })
       yield* TestClock.adjust("8 hours")
       const callers = yield* Effect.forEach(Array.from({ length: 10 }), () => start(use(pool)))
       yield* TestClock.adjust("1 second")
@@ -75,9 +76,9 @@ describe("failFastAfter", () => {
 
   it.scoped("tells those who come later at once", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { failFastAfter: "2 seconds" })
-      server.refuse = new Refused("down")
+      yield* server.always("connect", { fails: refusal("down") })
       const first = yield* start(timed(use(pool)))
       yield* TestClock.adjust("3 seconds")
       failsWith((yield* Fiber.join(first)).exit, "ConnectFailed")

@@ -1,15 +1,15 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import { failsWith, hold, makePool, settle, start, use } from "./support.js"
 
 describe("holders", () => {
   it.scoped("are those who hold a connection now, longest first: which fiber, in which span, for how long", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server())
+      const pool = yield* makePool(yield* SimulatedServer.make)
       assert.deepStrictEqual(yield* pool.holders, [])
       const first = yield* start(Effect.withSpan(pool.use(() => Effect.never), "report"))
       yield* TestClock.adjust("2 seconds")
@@ -28,17 +28,18 @@ describe("holders", () => {
 
   it.scoped("are not those whose connection has died or was invalidated", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server())
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server)
       const one = yield* hold(pool)
       const two = yield* hold(pool)
-      one.connection.die()
+      yield* server.kill(one.connection)
       yield* two.lease.invalidate
       assert.deepStrictEqual(yield* pool.holders, [])
     }))
 
   it.scoped("count from the hand-over, when the connection came from another holder", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const waiter = yield* start(pool.use(() => Effect.never))
       yield* TestClock.adjust("5 seconds")
@@ -52,7 +53,7 @@ describe("holders", () => {
 
   it.scoped("are told to those who waited for them in vain", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, acquireTimeout: "2 seconds" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, acquireTimeout: "2 seconds" })
       const holder = yield* start(Effect.withSpan(pool.use(() => Effect.never), "checkout"))
       const callers = yield* start(Effect.all([use(pool), use(pool)].map(Effect.exit), { concurrency: 2 }))
       yield* TestClock.adjust("2 seconds")

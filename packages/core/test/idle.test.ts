@@ -1,15 +1,15 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import { hold, makePool, settle, start, use, warm } from "./support.js"
 
 describe("idleTimeout", () => {
   it.scoped("closes a connection that nobody has used for so long, each in its own time", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { idleTimeout: "1 minute" })
       const a = yield* hold(pool)
       const b = yield* hold(pool)
@@ -27,7 +27,7 @@ describe("idleTimeout", () => {
 
   it.scoped("spares the one that is used", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { idleTimeout: "1 minute" })
       for (let i = 0; i < 5; i++) {
         assert.strictEqual(yield* use(pool), 1)
@@ -37,7 +37,7 @@ describe("idleTimeout", () => {
 
   it.scoped("lets the pool shrink under light load, because the same connection is lent again and again", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { idleTimeout: "1 minute" })
       yield* warm(pool, 5)
       for (let i = 0; i < 4; i++) {
@@ -49,7 +49,7 @@ describe("idleTimeout", () => {
 
   it.scoped("goes down to minConnections and no further", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         idleTimeout: "1 minute",
         minConnections: 2,
@@ -58,19 +58,19 @@ describe("idleTimeout", () => {
       yield* warm(pool, 5)
       yield* TestClock.adjust("1 hour")
       assert.strictEqual((yield* pool.stats).idle, 2)
-      assert.strictEqual(server.attempts, 5)
+      assert.strictEqual(server.calls.connect, 5)
     }))
 
   it.scoped("notices in time that a late connection has made an old one spare", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         idleTimeout: "1 minute",
         minConnections: 1,
         acquireTimeout: Duration.infinity
       })
       yield* settle
-      server.connectTime = "4 seconds"
+      yield* server.always("connect", { takes: "4 seconds" })
       const held = yield* hold(pool)
       const waiter = yield* start(use(pool))
       yield* held.end
@@ -84,17 +84,17 @@ describe("idleTimeout", () => {
 
   it.scoped("of infinity keeps them", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { idleTimeout: Duration.infinity, maxLifetime: Duration.infinity })
       yield* warm(pool, 3)
       yield* TestClock.adjust("7 days")
       assert.strictEqual(server.open, 3)
-      assert.strictEqual(server.attempts, 3)
+      assert.strictEqual(server.calls.connect, 3)
     }))
 
   it.scoped("is five minutes when nothing is said", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* use(pool)
       yield* TestClock.adjust("299 seconds")

@@ -1,3 +1,5 @@
+import * as InterruptSweep from "@dbpool/testing/InterruptSweep"
+import type * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,11 +8,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Subject } from "./losses.js"
 import { lossless, makeSubject } from "./losses.js"
-import type { Connection } from "./server.js"
 import { settle } from "./steady.js"
 import type { TestPool } from "./support.js"
-import type { Interrupter } from "./sweep.js"
-import { interrupters } from "./sweep.js"
 
 /** a pool of one connection, which is idle, lent to somebody else, or still to be opened */
 const subject = (state: "idle" | "leased" | "closed") =>
@@ -28,7 +27,8 @@ const paths = [
 ]
 
 /** a statement of a few steps, in which others get their turn */
-const statement = (connection: Connection) => Effect.zipRight(Effect.yieldNow(), Effect.succeed(connection.id))
+const statement = (connection: SimulatedServer.Connection) =>
+  Effect.zipRight(Effect.yieldNow(), Effect.succeed(connection.id))
 
 const onLease = (acquire: TestPool["acquire"]) =>
   Effect.scoped(Effect.flatMap(acquire, ({ connection }) => statement(connection)))
@@ -56,7 +56,7 @@ const turns = ["a turn within a turn", "a turn in a session"]
 const lasting = ["stream", "session", ...turns]
 
 /** the combinators interrupt whatever they run alike: for them one of the paths will do */
-const { "an interrupt": interrupt, "an interrupt that must wait": lateInterrupt, ...combinators } = interrupters
+const { interrupt, uninterruptible: lateInterrupt, ...combinators } = InterruptSweep.interrupters
 
 describe("nothing is lost, at whatever operation it comes, by", () => {
   for (const [what, borrow] of Object.entries(borrowers)) {
@@ -68,7 +68,7 @@ describe("nothing is lost, at whatever operation it comes, by", () => {
 
     if (turns.includes(what)) continue
     for (const [how, interrupted] of Object.entries(combinators)) {
-      it(`${how} of ${what}`, () => {
+      it(`Effect.${how} of ${what}`, () => {
         lossless({ ...idle, effect: ({ pool }, cut) => interrupted(borrow(pool), cut) })
       })
     }
@@ -102,7 +102,7 @@ describe("a child that waits for its turn in a session", () => {
 
 describe("the sweep finds a borrower", () => {
   const found = (
-    interrupted: Interrupter,
+    interrupted: InterruptSweep.Interrupter,
     borrow: (pool: TestPool) => Effect.Effect<unknown, unknown>,
     error: string | RegExp
   ) =>
@@ -120,7 +120,7 @@ describe("the sweep finds a borrower", () => {
           Effect.ensuring(statement(connection), Scope.close(scope, Exit.void)))
     )
 
-  for (const [how, interrupted] of Object.entries(interrupters)) {
+  for (const [how, interrupted] of Object.entries(InterruptSweep.interrupters)) {
     // where an interrupt has to wait, this borrower lets it in
     it(`that forgets to give back in one window, by ${how}`, () =>
       found(interrupted, (pool) => Effect.interruptible(forgetful(pool)), "leased: 1"))

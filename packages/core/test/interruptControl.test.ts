@@ -1,4 +1,6 @@
 import * as Pool from "@dbpool/core/Pool"
+import * as InterruptSweep from "@dbpool/testing/InterruptSweep"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,10 +8,9 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Subject } from "./losses.js"
 import { closedByNow, lossless, makeSubject } from "./losses.js"
-import { Server } from "./server.js"
 import { settle } from "./steady.js"
-import { use } from "./support.js"
-import { interrupters, sweep } from "./sweep.js"
+import { optionsOf, use } from "./support.js"
+import { sweep } from "./sweep.js"
 
 /** every connection is lent, and somebody waits */
 const busy = makeSubject({ maxConnections: 2, leased: 2, waiting: 1 })
@@ -29,7 +30,7 @@ const operations: Record<string, {
     subjects: [
       busy,
       halfIdle,
-      Effect.tap(busy, ({ held }) => Effect.sync(() => void (held[0]!.connection.condition = "busy")))
+      Effect.tap(busy, ({ held }) => held[0]!.connection.leave("busy"))
     ],
     run: ({ held }) => Effect.uninterruptible(held[0]!.end)
   },
@@ -55,11 +56,7 @@ const operations: Record<string, {
   },
   "check": {
     subjects: [halfIdle],
-    run: ({ pool, server }) =>
-      Effect.suspend(() => {
-        server.connections[1]!.valid = false
-        return pool.check
-      })
+    run: ({ pool, server }) => Effect.zipRight(server.kill(server.connections[1]!, { unheard: true }), pool.check)
   },
   "awaitReady": {
     subjects: [makeSubject({ maxConnections: 3, minConnections: 3 }), busy],
@@ -69,7 +66,7 @@ const operations: Record<string, {
 }
 
 // what an operator does is over in a few steps: there is nothing for an interrupt to wait for
-const { "an interrupt": interrupt, "an interrupt that must wait": _late, ...combinators } = interrupters
+const { interrupt, uninterruptible: _late, ...combinators } = InterruptSweep.interrupters
 
 describe("the pool works on, whatever operation was interrupted at, by", () => {
   for (const [what, { meanwhile, run, subjects }] of Object.entries(operations)) {
@@ -80,7 +77,7 @@ describe("the pool works on, whatever operation was interrupted at, by", () => {
     })
 
     for (const [how, interrupted] of Object.entries(combinators)) {
-      it(`${how} of ${what}`, () => {
+      it(`Effect.${how} of ${what}`, () => {
         lossless({ subject: subjects[0]!, meanwhile, effect: (subject, cut) => interrupted(run(subject), cut) })
       })
     }
@@ -96,7 +93,7 @@ const closing: Record<string, {
   "with a lease out": { subject: halfIdle, meanwhile: giveBack },
   "with a lease that does not end": { subject: makeSubject({ idle: 1, leased: 1, shutdownTimeout: 0 }) },
   "with a waiter": { subject: busy, meanwhile: ({ held }) => Effect.forEach(held, ({ end }) => end) },
-  "with a connect under way": { subject: makeSubject({ connectTime: "never", waiting: 1 }) }
+  "with a connect under way": { subject: makeSubject({ connecting: { takes: "never" }, waiting: 1 }) }
 }
 
 /** whether the pool tells callers that it is closed */
@@ -115,7 +112,7 @@ describe("nothing is left of a pool", () => {
   for (const [which, options] of Object.entries(closing)) {
     for (
       const [how, interrupted] of Object.entries(
-        which === "with a waiter" ? interrupters : { "an interrupt": interrupt }
+        which === "with a waiter" ? InterruptSweep.interrupters : { interrupt }
       )
     ) {
       it(`${which}, closed by a fiber that is cut by ${how}`, () => {
@@ -149,10 +146,10 @@ describe("nothing is left of a pool", () => {
   for (const initialize of ["lazy", "check", "fill"] as const) {
     it(`whose building ("${initialize}") is interrupted, or its use, or its end`, () => {
       const runs = sweep({
-        subject: Effect.sync(() => new Server()),
+        subject: SimulatedServer.make,
         effect: (server, { interrupt }) =>
           interrupt(
-            Effect.scoped(Effect.flatMap(Pool.make({ ...server.options, initialize, minConnections: 2 }), use))
+            Effect.scoped(Effect.flatMap(Pool.make({ ...optionsOf(server), initialize, minConnections: 2 }), use))
           ),
         after: (server) =>
           Effect.zipRight(
@@ -189,5 +186,5 @@ describe("the sweep finds", () => {
         subject: halfIdle,
         effect: (subject, { interrupt }) => interrupt(closeScope(subject)),
         after: closedByNow
-      }), "was closed 0 times"))
+      }), "was never closed"))
 })

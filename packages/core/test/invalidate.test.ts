@@ -1,13 +1,13 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { Server } from "./server.js"
 import { hold, makePool, settle, start, use } from "./support.js"
 
 describe("invalidate", () => {
   it.scoped("closes the connection at once, and its place is free", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       const held = yield* hold(pool)
       const waiter = yield* start(use(pool))
@@ -20,7 +20,7 @@ describe("invalidate", () => {
 
   it.scoped("a second time does nothing", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       const held = yield* hold(pool)
       yield* held.lease.invalidate
@@ -32,7 +32,7 @@ describe("invalidate", () => {
 
   it.scoped("after the end of the lease does nothing to the next borrower", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       const first = yield* hold(pool)
       yield* first.end
@@ -45,10 +45,10 @@ describe("invalidate", () => {
 
   it.scoped("of a connection that has died already does nothing", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       const held = yield* hold(pool)
-      held.connection.die()
+      yield* server.kill(held.connection)
       yield* held.lease.invalidate
       yield* held.end
       yield* settle
@@ -57,7 +57,7 @@ describe("invalidate", () => {
 
   it.scoped("of connection after connection is no outage", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       for (let id = 1; id <= 5; id++) {
         const held = yield* hold(pool)

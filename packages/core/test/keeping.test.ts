@@ -1,9 +1,9 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import type { TestOptions } from "./support.js"
 import { hold, makePool, settle, start, use, warm } from "./support.js"
 
@@ -12,7 +12,7 @@ const lasting: TestOptions = { idleTimeout: Duration.infinity, maxLifetime: Dura
 describe("maxIdle", () => {
   it.scoped("closes what comes back beyond it", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, maxIdle: 2 })
       yield* warm(pool, 4)
       yield* settle
@@ -22,7 +22,7 @@ describe("maxIdle", () => {
 
   it.scoped("of zero keeps nothing, and hands on to those who wait", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, maxIdle: 0, maxConnections: 1 })
       const held = yield* hold(pool)
       const waiting = yield* start(use(pool))
@@ -37,7 +37,7 @@ describe("maxIdle", () => {
 describe("maxUses", () => {
   it.scoped("has a connection replaced after so many leases", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, maxUses: 3 })
       const ids: Array<number> = []
       for (let i = 0; i < 7; i++) {
@@ -49,7 +49,7 @@ describe("maxUses", () => {
 
   it.scoped("goes on lending it while somebody waits", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, maxUses: 1, maxConnections: 1 })
       const held = yield* hold(pool)
       const waiting = yield* start(Effect.all([use(pool), use(pool)], { concurrency: 2 }))
@@ -63,7 +63,7 @@ describe("maxUses", () => {
 describe("order", () => {
   it.scoped("lifo lends the connection that was used last", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, lasting)
       yield* warm(pool, 3)
       assert.deepStrictEqual(yield* Effect.replicateEffect(use(pool), 4), [3, 3, 3, 3])
@@ -71,7 +71,7 @@ describe("order", () => {
 
   it.scoped("fifo lends the one that has rested longest", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, order: "fifo" })
       yield* warm(pool, 3)
       assert.deepStrictEqual(yield* Effect.replicateEffect(use(pool), 4), [1, 2, 3, 1])
@@ -81,33 +81,33 @@ describe("order", () => {
 describe("keepaliveInterval", () => {
   it.scoped("validates what is kept although idle, one after the other", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.validateTime = "1 second"
+      const server = yield* SimulatedServer.make
+      yield* server.always("validate", { takes: "1 second" })
       const pool = yield* makePool(server, { ...lasting, minConnections: 2, keepaliveInterval: "1 minute" })
       yield* settle
       yield* TestClock.adjust("60 seconds")
       assert.strictEqual((yield* pool.stats).reserved, 1)
       yield* TestClock.adjust("1 second")
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(server.validations, 2)
+      assert.strictEqual(server.calls.validate, 2)
       assert.strictEqual((yield* pool.stats).idle, 2)
       yield* TestClock.adjust("5 minutes")
-      assert.isAtLeast(server.validations, 10)
+      assert.isAtLeast(server.calls.validate, 10)
     }))
 
   it.scoped("drops one that is dead, and has it replaced", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       yield* makePool(server, { ...lasting, minConnections: 1, keepaliveInterval: "1 minute" })
       yield* settle
-      server.connections[0]!.valid = false
+      yield* server.kill(server.connections[0]!, { unheard: true })
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(server.connections.map(({ open }) => open), [false, true])
     }))
 
   it.scoped("does not make a connection look used", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         maxLifetime: Duration.infinity,
         idleTimeout: "5 minutes",
@@ -121,10 +121,10 @@ describe("keepaliveInterval", () => {
 
   it.scoped("leaves a pool that keeps nothing alone", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, keepaliveInterval: "1 minute" })
       yield* use(pool)
       yield* TestClock.adjust("10 minutes")
-      assert.strictEqual(server.validations, 0)
+      assert.strictEqual(server.calls.validate, 0)
     }))
 })

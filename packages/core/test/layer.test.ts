@@ -1,13 +1,12 @@
 import * as Pool from "@dbpool/core/Pool"
 import type { ConnectFailed, InvalidPoolConfig, TooManyConnections } from "@dbpool/core/PoolError"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Connection } from "./server.js"
-import { Refused, Server } from "./server.js"
-import { failsWith } from "./support.js"
+import { failsWith, optionsOf, refusal } from "./support.js"
 
 interface Ftp {
   readonly host: string
@@ -34,10 +33,10 @@ const options = {
 describe("Pool.Tag", () => {
   it.effect("is a service, with a layer that opens and closes the pool", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      class Db extends Pool.Tag("test/Db")<Db, Connection>() {}
+      const server = yield* SimulatedServer.make
+      class Db extends Pool.Tag("test/Db")<Db, SimulatedServer.Connection>() {}
       const program = Effect.flatMap(Db, (db) => db.use(({ id }) => Effect.succeed(id)))
-      assert.strictEqual(yield* Effect.provide(program, Db.layer({ ...server.options, initialize: "check" })), 1)
+      assert.strictEqual(yield* Effect.provide(program, Db.layer({ ...optionsOf(server), initialize: "check" })), 1)
       assert.strictEqual(server.connections[0]!.closed, 1)
     }))
 
@@ -71,27 +70,28 @@ describe("Pool.Tag", () => {
 
   it.effect("fails to build when the server cannot be reached, and the error is typed", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.refuse = new Refused("unknown database", "fatal")
-      class Db extends Pool.Tag("test/Db")<Db, Connection>() {}
-      const exit = yield* Effect.exit(Effect.provide(Db, Db.layer({ ...server.options, initialize: "check" })))
-      assert.strictEqual(failsWith(exit, "ConnectFailed").cause, server.refuse)
+      const server = yield* SimulatedServer.make
+      const cause = refusal("unknown database", "fatal")
+      yield* server.always("connect", { fails: cause })
+      class Db extends Pool.Tag("test/Db")<Db, SimulatedServer.Connection>() {}
+      const exit = yield* Effect.exit(Effect.provide(Db, Db.layer({ ...optionsOf(server), initialize: "check" })))
+      assert.strictEqual(failsWith(exit, "ConnectFailed").cause, cause)
     }))
 
   it.effect("builds without the server when it is lazy", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.refuse = new Refused("unknown database", "fatal")
-      class Db extends Pool.Tag("test/Db")<Db, Connection>() {}
-      const stats = yield* Effect.flatMap(Db, (db) => db.stats).pipe(Effect.provide(Db.layer(server.options)))
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { fails: refusal("unknown database", "fatal") })
+      class Db extends Pool.Tag("test/Db")<Db, SimulatedServer.Connection>() {}
+      const stats = yield* Effect.flatMap(Db, (db) => db.stats).pipe(Effect.provide(Db.layer(optionsOf(server))))
       assert.strictEqual(stats.open, 0)
     }))
 
   it.effect("is filled when it has been built with \"fill\"", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      class Db extends Pool.Tag("test/Db")<Db, Connection>() {}
-      const layer = Db.layer({ ...server.options, initialize: "fill", minConnections: 4 })
+      const server = yield* SimulatedServer.make
+      class Db extends Pool.Tag("test/Db")<Db, SimulatedServer.Connection>() {}
+      const layer = Db.layer({ ...optionsOf(server), initialize: "fill", minConnections: 4 })
       const stats = yield* Effect.flatMap(Db, (db) => db.stats).pipe(Effect.provide(layer))
       assert.strictEqual(stats.idle, 4)
     }))

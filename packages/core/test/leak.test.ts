@@ -1,15 +1,15 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import { hold, logged, makePool, settle, start, use } from "./support.js"
 
 describe("leakDetectionThreshold", () => {
   it.scoped("reports a lease that lasts longer, once, with who took it, where, and how long ago", () =>
     logged((lines) =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server(), { leakDetectionThreshold: "1 minute" })
+        const pool = yield* makePool(yield* SimulatedServer.make, { leakDetectionThreshold: "1 minute" })
         const leak = yield* start(Effect.withSpan(pool.use(() => Effect.never), "report"))
         yield* TestClock.adjust("59 seconds")
         assert.deepStrictEqual(lines, [])
@@ -27,7 +27,7 @@ describe("leakDetectionThreshold", () => {
   it.scoped("reports each lease when it is due, also one that had to wait, and a session", () =>
     logged((lines) =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server(), {
+        const pool = yield* makePool(yield* SimulatedServer.make, {
           maxConnections: 2,
           nestedAcquire: "allow",
           leakDetectionThreshold: "10 seconds"
@@ -50,7 +50,10 @@ describe("leakDetectionThreshold", () => {
   it.scoped("says nothing of connections that are lent often and shortly", () =>
     logged((lines) =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server(), { maxConnections: 1, leakDetectionThreshold: "2 seconds" })
+        const pool = yield* makePool(yield* SimulatedServer.make, {
+          maxConnections: 1,
+          leakDetectionThreshold: "2 seconds"
+        })
         for (let i = 0; i < 10; i++) {
           const lease = yield* start(pool.use(() => Effect.sleep("1 second")))
           yield* TestClock.adjust("1 second")
@@ -63,7 +66,7 @@ describe("leakDetectionThreshold", () => {
   it.scoped("is off unless given", () =>
     logged((lines) =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server())
+        const pool = yield* makePool(yield* SimulatedServer.make)
         yield* hold(pool)
         yield* TestClock.adjust("1 day")
         assert.deepStrictEqual(lines, [])

@@ -1,10 +1,10 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import type { TestOptions } from "./support.js"
 import { hold, makePool, settle, start, use, warm } from "./support.js"
 
@@ -16,7 +16,7 @@ const draws = (...values: [number, ...Array<number>]) => Effect.withRandom(Rando
 describe("maxLifetime, soft", () => {
   it.scoped("falls at random into the last part of the lifetime, per connection", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxLifetime: "100 seconds", lifetimeJitter: 0.5 }).pipe(
         draws(0, 0.5, 1)
       )
@@ -35,7 +35,7 @@ describe("maxLifetime, soft", () => {
 
   it.scoped("with a jitter of zero is the lifetime itself", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxLifetime: "100 seconds", lifetimeJitter: 0 }).pipe(draws(1))
       yield* use(pool)
       yield* TestClock.adjust("99 seconds")
@@ -46,10 +46,10 @@ describe("maxLifetime, soft", () => {
 
   it.scoped("below the maximum opens the successor before it closes the old one", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxLifetime: "100 seconds", lifetimeJitter: 0.5 }).pipe(draws(1))
       yield* use(pool)
-      server.connectTime = "4 seconds"
+      yield* server.always("connect", { takes: "4 seconds" })
       yield* TestClock.adjust("50 seconds")
       const { connecting, idle } = yield* pool.stats
       assert.deepStrictEqual({ connecting, idle }, { connecting: 1, idle: 1 })
@@ -61,7 +61,7 @@ describe("maxLifetime, soft", () => {
 
   it.scoped("at the maximum closes one first, one at a time", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         ...keep,
         maxConnections: 3,
@@ -71,7 +71,7 @@ describe("maxLifetime, soft", () => {
       }).pipe(draws(1))
       yield* settle
       yield* warm(pool, 3)
-      server.connectTime = "2 seconds"
+      yield* server.always("connect", { takes: "2 seconds" })
       const idle: Array<number> = []
       yield* TestClock.adjust("48 seconds")
       for (let i = 0; i < 10; i++) {
@@ -85,10 +85,10 @@ describe("maxLifetime, soft", () => {
 
   it.scoped("does not end a lease: the connection is closed when it comes back, if its successor is there", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxLifetime: "100 seconds", lifetimeJitter: 0.5 }).pipe(draws(1))
       yield* use(pool)
-      server.connectTime = "4 seconds"
+      yield* server.always("connect", { takes: "4 seconds" })
       yield* TestClock.adjust("50 seconds")
       const held = yield* hold(pool)
       yield* TestClock.adjust("4 seconds")
@@ -100,7 +100,7 @@ describe("maxLifetime, soft", () => {
 
   it.scoped("does not matter while somebody waits", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         ...keep,
         maxConnections: 1,
@@ -122,7 +122,7 @@ describe("maxLifetime, soft", () => {
 
   it.scoped("waits while a connection is being validated for somebody", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         idleTimeout: Duration.infinity,
         maxConnections: 2,
@@ -132,8 +132,8 @@ describe("maxLifetime, soft", () => {
       }).pipe(draws(1))
       yield* warm(pool, 2)
       yield* TestClock.adjust("48 seconds")
-      server.validateTime = "4 seconds"
-      server.connectTime = "4 seconds"
+      yield* server.always("validate", { takes: "4 seconds" })
+      yield* server.always("connect", { takes: "4 seconds" })
       const caller = yield* start(use(pool))
       yield* TestClock.adjust("2 seconds")
       const { idle, reserved } = yield* pool.stats
@@ -144,23 +144,23 @@ describe("maxLifetime, soft", () => {
 
   it.scoped("keeps the connection while the server takes no new ones", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxLifetime: "100 seconds", lifetimeJitter: 0.5 }).pipe(draws(1))
       yield* use(pool)
-      server.limit = 1
+      yield* server.limit(1)
       yield* TestClock.adjust("70 seconds")
       assert.strictEqual(yield* use(pool), 1)
-      server.limit = Infinity
+      yield* server.limit(Infinity)
     }))
 })
 
 describe("maxLifetime, hard", () => {
   it.scoped("closes an idle connection", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxLifetime: "100 seconds" }).pipe(draws(0))
       yield* use(pool)
-      server.limit = 1
+      yield* server.limit(1)
       yield* TestClock.adjust("100 seconds")
       assert.isFalse(server.connections[0]!.open)
       yield* TestClock.adjust("10 seconds")
@@ -168,7 +168,7 @@ describe("maxLifetime, hard", () => {
 
   it.scoped("never lends it again: neither to a waiter nor to the next caller", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxConnections: 1, maxLifetime: "100 seconds" }).pipe(draws(0))
       const first = yield* hold(pool)
       const waiter = yield* start(hold(pool, { timeout: "10 minutes" }))
@@ -183,8 +183,8 @@ describe("maxLifetime, hard", () => {
 
   it.scoped("is counted from the end of the connect", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "4 seconds"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "4 seconds" })
       const pool = yield* makePool(server, { ...keep, maxLifetime: "100 seconds", lifetimeJitter: 0 }).pipe(draws(0))
       const caller = yield* start(use(pool))
       yield* TestClock.adjust("4 seconds")
@@ -198,11 +198,11 @@ describe("maxLifetime, hard", () => {
 
   it.scoped("of infinity retires none", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...keep, maxLifetime: Duration.infinity })
       yield* warm(pool, 3)
       yield* TestClock.adjust("10 days")
       assert.strictEqual(yield* use(pool), server.connections.at(-1)!.id)
-      assert.strictEqual(server.attempts, 3)
+      assert.strictEqual(server.calls.connect, 3)
     }))
 })

@@ -1,17 +1,17 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import { hold, makePool, settle, start, use, warm } from "./support.js"
 
 describe("a connection that dies by itself", () => {
   it.scoped("while idle is closed and never lent", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* use(pool)
-      server.connections[0]!.die()
+      yield* server.kill(server.connections[0]!)
       assert.strictEqual((yield* pool.stats).idle, 0)
       assert.strictEqual(yield* use(pool), 2)
       assert.strictEqual((yield* pool.stats).retired.lost, 1)
@@ -19,12 +19,12 @@ describe("a connection that dies by itself", () => {
 
   it.scoped("while lent frees its slot at once, for those who wait", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       yield* use(pool)
       const held = yield* hold(pool)
       const waiter = yield* start(use(pool))
-      held.connection.die()
+      yield* server.kill(held.connection)
       assert.strictEqual(yield* Fiber.join(waiter), 2)
       assert.strictEqual(held.connection.closed, 0)
       yield* held.end
@@ -34,25 +34,25 @@ describe("a connection that dies by itself", () => {
 
   it.scoped("while being validated lets the waiter go on to the next one", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* use(pool)
       yield* TestClock.adjust("10 seconds")
-      server.validateTime = "never"
+      yield* server.always("validate", { takes: "never" })
       const waiter = yield* start(use(pool))
       assert.strictEqual((yield* pool.stats).reserved, 1)
-      server.connections[0]!.die()
+      yield* server.kill(server.connections[0]!)
       assert.strictEqual(yield* Fiber.join(waiter), 2)
     }))
 
   it.scoped("while being restored is closed without waiting for the restore", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
-      server.resetTime = "4 seconds"
-      yield* pool.use((connection) => Effect.sync(() => void (connection.condition = "dirty")))
+      yield* server.always("reset", { takes: "4 seconds" })
+      yield* pool.use((connection) => connection.leave("dirty"))
       const waiter = yield* start(use(pool))
-      server.connections[0]!.die()
+      yield* server.kill(server.connections[0]!)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(waiter), 2)
       yield* TestClock.adjust("4 seconds")
@@ -61,7 +61,7 @@ describe("a connection that dies by itself", () => {
 
   it.scoped("while it is being opened was never opened", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       let deaths = 1
       const pool = yield* makePool(server, {
         onLost: (_, lost) => {
@@ -77,13 +77,13 @@ describe("a connection that dies by itself", () => {
 
   it.scoped("between the hand-off and the borrower's interruption is not handed to anybody else", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       const held = yield* hold(pool)
       const first = yield* start(use(pool))
       const second = yield* start(use(pool))
       yield* held.end
-      held.connection.die()
+      yield* server.kill(held.connection)
       yield* Fiber.interrupt(first)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(second), 2)
@@ -91,24 +91,24 @@ describe("a connection that dies by itself", () => {
 
   it.scoped("may say so more than once", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       const held = yield* hold(pool)
-      held.connection.die()
-      held.connection.die()
+      yield* server.kill(held.connection)
+      yield* server.kill(held.connection)
       yield* held.end
-      held.connection.die()
+      yield* server.kill(held.connection)
       yield* settle
-      held.connection.die()
+      yield* server.kill(held.connection)
       assert.strictEqual((yield* pool.stats).retired.lost, 1)
     }))
 
   it.scoped("together with all others is replaced by as many as are needed", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { minConnections: 2 })
       yield* warm(pool, 5)
-      server.kill()
+      yield* server.restart
       yield* TestClock.adjust("1 second")
       const { idle, open, retired: { lost } } = yield* pool.stats
       assert.deepStrictEqual({ idle, lost, open }, { idle: 2, lost: 5, open: 2 })

@@ -1,4 +1,5 @@
 import type { AcquireError } from "@dbpool/core/PoolError"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -8,11 +9,11 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import type { TestPool } from "./support.js"
 import { failsWith, hold, logged, makePool, settle, start, use } from "./support.js"
 
-const one = (nestedAcquire: "allow" | "warn" | "fail") => makePool(new Server(), { maxConnections: 1, nestedAcquire })
+const one = (nestedAcquire: "allow" | "warn" | "fail") =>
+  Effect.flatMap(SimulatedServer.make, (server) => makePool(server, { maxConnections: 1, nestedAcquire }))
 
 type Failure = AcquireError | Cause.TimeoutException
 
@@ -71,8 +72,8 @@ describe("nestedAcquire: fail", () => {
 
   it.scoped("lets a nested caller have what it need not wait for", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "1 second"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "1 second" })
       const pool = yield* makePool(server, { maxConnections: 2, nestedAcquire: "fail" })
       const connecting = yield* start(pool.use(() => use(pool)))
       yield* TestClock.adjust("2 seconds")
@@ -121,16 +122,14 @@ describe("nestedAcquire: fail", () => {
 
   it.scoped("does not mind a lease whose connection was invalidated or has died", () =>
     Effect.gen(function*() {
-      const pool = yield* one("fail")
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server, { maxConnections: 1, nestedAcquire: "fail" })
       const invalidated = yield* Effect.scoped(
         Effect.flatMap(pool.acquire, ({ invalidate }) => Effect.zipRight(invalidate, use(pool)))
       )
       assert.strictEqual(invalidated, 2)
       assert.strictEqual(
-        yield* pool.use((connection) => {
-          connection.die()
-          return use(pool)
-        }),
+        yield* pool.use((connection) => Effect.zipRight(server.kill(connection), use(pool))),
         3
       )
     }))
@@ -140,9 +139,9 @@ describe("nestedAcquire: fail", () => {
       const outer = yield* one("fail")
       yield* outer.use(() =>
         Effect.gen(function*() {
-          const server = new Server()
+          const server = yield* SimulatedServer.make
           const inner = yield* makePool(server, {
-            connect: Effect.zipRight(Effect.orDie(use(outer, { timeout: "1 second" })), server.connect),
+            connect: Effect.zipRight(Effect.orDie(use(outer, { timeout: "1 second" })), server.options.connect),
             nestedAcquire: "fail"
           })
           const caller = yield* start(use(inner))
@@ -164,7 +163,7 @@ describe("nestedAcquire: warn", () => {
   it.scoped("lets the caller wait, and warns once for each span the connection is held in", () =>
     logged((lines) =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server(), { maxConnections: 1 })
+        const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
         failsWith(yield* nested(pool, "checkout"), "AcquireTimeout")
         assert.lengthOf(lines, 1)
         assert.match(lines[0]!, /^WARN: Pool "test" has no free connection.* in span "checkout"/)
@@ -180,7 +179,7 @@ describe("nestedAcquire: warn", () => {
   it.scoped("never warns more than a hundred times, whatever the spans are called", () =>
     logged((lines) =>
       Effect.gen(function*() {
-        const pool = yield* makePool(new Server(), { maxConnections: 1 })
+        const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
         for (let i = 0; i < 120; i++) yield* nested(pool, `order ${i}`)
         assert.lengthOf(lines, 100)
       })
@@ -190,7 +189,7 @@ describe("nestedAcquire: warn", () => {
     logged((lines) =>
       Effect.gen(function*() {
         yield* nested(yield* one("allow"))
-        const pool = yield* makePool(new Server(), { maxConnections: 2 })
+        const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 2 })
         yield* pool.use(() => use(pool))
         yield* settle
         assert.deepStrictEqual(lines, [])

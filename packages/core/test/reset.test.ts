@@ -1,32 +1,33 @@
 import * as PoolReset from "@dbpool/core/PoolReset"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { pipe } from "effect/Function"
 import * as TestClock from "effect/TestClock"
-import type { Connection } from "./server.js"
-import { Server } from "./server.js"
 import type { TestPool } from "./support.js"
 import { makePool, settle } from "./support.js"
 
-const leave = (pool: TestPool, condition: Connection["condition"]) =>
+const leave = (pool: TestPool, condition: SimulatedServer.Connection["condition"]) =>
   Effect.zipRight(
-    pool.use((connection) => Effect.sync(() => void (connection.condition = condition))),
+    pool.use((connection) => connection.leave(condition)),
     settle
   )
 
 /** a policy that writes down what it is asked to do */
-const noting = (notes: Array<string>, note: string, result: unknown = undefined) => (connection: Connection) =>
-  Effect.sync(() => {
-    notes.push(`${note} ${connection.id}`)
-    connection.condition = "clean"
-    return result
-  })
+const noting =
+  (notes: Array<string>, note: string, result: unknown = undefined) => (connection: SimulatedServer.Connection) =>
+    Effect.suspend(() => {
+      notes.push(`${note} ${connection.id}`)
+      return Effect.as(connection.leave("clean"), result)
+    })
 
 describe("PoolReset", () => {
   it.scoped("whenDirty leaves alone what comes back clean", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
-      const pool = yield* makePool(new Server(), { reset: PoolReset.whenDirty(noting(notes, "rollback")) })
+      const pool = yield* makePool(yield* SimulatedServer.make, {
+        reset: PoolReset.whenDirty(noting(notes, "rollback"))
+      })
       yield* leave(pool, "clean")
       assert.deepStrictEqual(notes, [])
       yield* leave(pool, "dirty")
@@ -35,7 +36,7 @@ describe("PoolReset", () => {
 
   it.scoped("always runs on all, and nobody gets a connection before it has ended", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), {
+      const pool = yield* makePool(yield* SimulatedServer.make, {
         maxConnections: 1,
         reset: PoolReset.always(() => Effect.sleep("100 millis"))
       })
@@ -47,7 +48,7 @@ describe("PoolReset", () => {
 
   it.scoped("none closes what comes back dirty", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { reset: PoolReset.none })
+      const pool = yield* makePool(yield* SimulatedServer.make, { reset: PoolReset.none })
       yield* leave(pool, "clean")
       yield* leave(pool, "dirty")
       const { idle, retired } = yield* pool.stats
@@ -57,7 +58,7 @@ describe("PoolReset", () => {
   it.scoped("andThen runs one after the other, each where it would run alone", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
-      const pool = yield* makePool(new Server(), {
+      const pool = yield* makePool(yield* SimulatedServer.make, {
         reset: pipe(
           PoolReset.whenDirty(noting(notes, "rollback")),
           PoolReset.andThen(PoolReset.always(noting(notes, "forget")))
@@ -79,7 +80,7 @@ describe("PoolReset", () => {
         const first = result === "fails"
           ? PoolReset.always(() => Effect.fail("it would not"))
           : PoolReset.always(noting(notes, "first", false))
-        const pool = yield* makePool(new Server(), {
+        const pool = yield* makePool(yield* SimulatedServer.make, {
           reset: PoolReset.andThen(first, PoolReset.always(noting(notes, "second")))
         })
         yield* leave(pool, "clean")
@@ -92,7 +93,7 @@ describe("PoolReset", () => {
 describe("worn", () => {
   it.scoped("has a connection replaced as soon as nobody needs it", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { worn: (connection) => connection.id === 1 })
       yield* leave(pool, "clean")
       yield* settle
@@ -104,7 +105,7 @@ describe("worn", () => {
 
   it.scoped("that throws has it replaced, too", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), {
+      const pool = yield* makePool(yield* SimulatedServer.make, {
         worn: () => {
           throw new Error("a bug")
         }

@@ -1,29 +1,28 @@
 import type { Condition } from "@dbpool/core/Pool"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import type { TestPool } from "./support.js"
 import { makePool, settle, start, use } from "./support.js"
 
-const leave = (pool: TestPool, condition: Condition) =>
-  pool.use((connection) => Effect.sync(() => void (connection.condition = condition)))
+const leave = (pool: TestPool, condition: Condition) => pool.use((connection) => connection.leave(condition))
 
 describe("a connection that comes back", () => {
   it.scoped("clean is lent again as it is", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* leave(pool, "clean")
       assert.strictEqual(yield* use(pool), 1)
-      assert.deepStrictEqual([server.cancels, server.resets], [0, 0])
+      assert.deepStrictEqual([server.calls.cancel, server.calls.reset], [0, 0])
     }))
 
   it.scoped("dirty is reset before anybody else gets it, and not by the one who left it so", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.resetTime = "1 second"
+      const server = yield* SimulatedServer.make
+      yield* server.always("reset", { takes: "1 second" })
       const pool = yield* makePool(server, { maxConnections: 1 })
       // returns without the clock moving: the pool resets, not the caller
       yield* leave(pool, "dirty")
@@ -31,19 +30,18 @@ describe("a connection that comes back", () => {
       const next = yield* start(pool.use((connection) => Effect.succeed(connection.condition)))
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(next), "clean")
-      assert.strictEqual(server.resets, 1)
+      assert.strictEqual(server.calls.reset, 1)
     }))
 
   it.scoped("busy is cancelled first, and then reset", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.cancelTime = "1 second"
-      server.resetTime = "1 second"
+      const server = yield* SimulatedServer.make
+      yield* server.always("cancel", { takes: "1 second" })
+      yield* server.always("reset", { takes: "1 second" })
       const pool = yield* makePool(server, { maxConnections: 1 })
-      const interrupted = yield* start(pool.use((connection) => {
-        connection.condition = "busy"
-        return Effect.never
-      }))
+      const interrupted = yield* start(
+        pool.use((connection) => Effect.zipRight(connection.leave("busy"), Effect.never))
+      )
       yield* Fiber.interrupt(interrupted)
       const next = yield* start(use(pool))
       assert.strictEqual((yield* pool.stats).cancelling, 1)
@@ -55,19 +53,19 @@ describe("a connection that comes back", () => {
 
   it.scoped("busy, and clean once cancelled, needs no reset", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
-        cancel: (connection) => Effect.sync(() => void (connection.condition = "clean"))
+        cancel: (connection) => connection.leave("clean")
       })
       yield* leave(pool, "busy")
       yield* settle
       assert.strictEqual(yield* use(pool), 1)
-      assert.strictEqual(server.resets, 0)
+      assert.strictEqual(server.calls.reset, 0)
     }))
 
   it.scoped("broken is closed, and counted as lost", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server)
       yield* use(pool)
       yield* leave(pool, "broken")
@@ -79,7 +77,7 @@ describe("a connection that comes back", () => {
 
   it.scoped("is closed when condition throws", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       let broken = false
       const pool = yield* makePool(server, {
         condition: () => {
@@ -98,14 +96,14 @@ describe("a connection that comes back", () => {
 
   it.scoped("is always clean when there is no condition", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { condition: undefined })
+      const pool = yield* makePool(yield* SimulatedServer.make, { condition: undefined })
       yield* leave(pool, "broken")
       assert.strictEqual(yield* use(pool), 1)
     }))
 
   it.scoped("is closed when it needs what is not there: a reset, a cancel", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { reset: undefined, cancel: undefined })
       yield* leave(pool, "dirty")
       yield* settle
@@ -117,7 +115,7 @@ describe("a connection that comes back", () => {
   it.scoped("is closed when its reset or cancel fails, dies, or leaves it as it was", () =>
     Effect.gen(function*() {
       for (const outcome of [Effect.fail("no"), Effect.die("a bug"), Effect.void]) {
-        const server = new Server()
+        const server = yield* SimulatedServer.make
         const pool = yield* makePool(server, { reset: () => outcome, cancel: () => outcome })
         yield* leave(pool, "dirty")
         yield* settle
@@ -131,10 +129,10 @@ describe("a connection that comes back", () => {
 describe("resetTimeout", () => {
   it.scoped("bounds a reset and a cancel; then the connection is closed", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { resetTimeout: "3 seconds" })
-      server.resetTime = "never"
-      server.cancelTime = "never"
+      yield* server.always("reset", { takes: "never" })
+      yield* server.always("cancel", { takes: "never" })
       yield* leave(pool, "dirty")
       yield* leave(pool, "busy")
       yield* TestClock.adjust("2 seconds")
@@ -147,10 +145,10 @@ describe("resetTimeout", () => {
 describe("closeTimeout and destroy", () => {
   it.scoped("a close that takes longer is destroyed, and its slot is free", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1, closeTimeout: "2 seconds" })
       yield* use(pool)
-      server.closeTime = "stubborn"
+      yield* server.always("close", { takes: "never", stubborn: true })
       yield* leave(pool, "broken")
       const next = yield* start(use(pool))
       yield* TestClock.adjust("1 second")
@@ -167,10 +165,10 @@ describe("closeTimeout and destroy", () => {
         throw new Error("a bug")
       }
       for (const destroy of [undefined, throwing]) {
-        const server = new Server()
+        const server = yield* SimulatedServer.make
         const pool = yield* makePool(server, { maxConnections: 1, destroy })
         yield* use(pool)
-        server.closeTime = "5 seconds"
+        yield* server.always("close", { takes: "5 seconds" })
         yield* leave(pool, "broken")
         yield* TestClock.adjust("1 second")
         assert.strictEqual(yield* use(pool), 2)

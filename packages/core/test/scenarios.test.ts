@@ -3,6 +3,9 @@
  * over. All times are milliseconds.
  */
 import * as Pool from "@dbpool/core/Pool"
+import * as PoolBooks from "@dbpool/testing/PoolBooks"
+import * as PoolRules from "@dbpool/testing/PoolRules"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -10,11 +13,9 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { Connection } from "./server.js"
-import { Refused, Server } from "./server.js"
 import { steadily } from "./steady.js"
 import type { TestOptions, TestPool } from "./support.js"
-import { balanced } from "./support.js"
+import { optionsOf, refusal } from "./support.js"
 
 /** a statement that was running when the server went away */
 class CutOff extends Data.TaggedError("CutOff") {}
@@ -27,28 +28,32 @@ interface Caller {
   readonly cause: unknown
 }
 
-/** a server behind a proxy: connections to the proxy can be opened all the same when the server is down */
-class Proxied extends Server {
-  /** what becomes of statements; a server that drops connections does so after their validation */
-  behind: "up" | "answers with errors" | "drops connections" = "up"
+/**
+ * What is behind the proxy that a pool connects to: connections to it can be opened all the same when that is down. One
+ * that drops connections does so after their validation.
+ */
+interface Proxy {
+  behind: "up" | "answers with errors" | "drops connections"
 }
 
 /** a server, its pool, and when connects began */
 const stage = (options: TestOptions = {}) =>
   Effect.gen(function*() {
-    const server = new Proxied()
+    const server = yield* SimulatedServer.make
+    const proxy: Proxy = { behind: "up" }
     const begun = yield* Clock.currentTimeMillis
     const now = Effect.map(Clock.currentTimeMillis, (millis) => millis - begun)
     const dials: Array<number> = []
-    const connect = Effect.zipRight(Effect.map(now, (at) => dials.push(at)), server.connect)
+    const connect = Effect.zipRight(Effect.map(now, (at) => dials.push(at)), server.options.connect)
+    const validate = (connection: SimulatedServer.Connection) =>
+      Effect.map(server.options.validate(connection), (valid) => valid && proxy.behind !== "answers with errors")
+    const books = yield* PoolBooks.record({ ...optionsOf(server), connect, validate, ...options })
     let made: TestPool | undefined
     yield* Effect.addFinalizer((exit) =>
-      made !== undefined && Exit.isSuccess(exit) ? balanced(server, made) : Effect.void
+      made !== undefined && Exit.isSuccess(exit) ? Effect.orDie(PoolRules.balanced(made, books)) : Effect.void
     )
-    const validate = (connection: Connection) =>
-      Effect.map(server.options.validate(connection), (valid) => valid && server.behind !== "answers with errors")
-    const pool = made = yield* Pool.make({ ...server.options, connect, validate, ...options })
-    yield* Effect.addFinalizer(() => Effect.sync(() => server.calm()))
+    const pool = made = yield* Pool.make(books.options)
+    yield* Effect.addFinalizer(() => server.calm)
 
     const caller = (holding: number): Effect.Effect<Caller> =>
       Effect.gen(function*() {
@@ -57,10 +62,10 @@ const stage = (options: TestOptions = {}) =>
         const exit = yield* Effect.exit(pool.use((connection) =>
           Effect.gen(function*() {
             waited = (yield* now) - from
-            if (server.behind === "drops connections") connection.die()
-            else if (server.behind === "up") yield* Effect.sleep(holding)
-            if (connection.open && server.behind === "up") return
-            connection.condition = "broken"
+            if (proxy.behind === "drops connections") yield* server.kill(connection)
+            else if (proxy.behind === "up") yield* Effect.sleep(holding)
+            if (connection.open && proxy.behind === "up") return
+            yield* connection.leave("broken")
             yield* new CutOff()
           })
         ))
@@ -85,8 +90,10 @@ const stage = (options: TestOptions = {}) =>
         return yield* Effect.forEach(callers, Fiber.join)
       })
 
-    return { server, pool, dials, crowd, traffic, now }
+    return { server, proxy, pool, dials, crowd, traffic, now }
   })
+
+type Stage = Effect.Effect.Success<ReturnType<typeof stage>>
 
 type Outcome = { readonly n: number; readonly first: number; readonly last: number; readonly longest: number }
 
@@ -107,7 +114,7 @@ describe("a burst of 50", () => {
     steadily(Effect.gen(function*() {
       const { crowd, dials, server } = yield* stage({ minConnections: 5, maxConnections: 50 })
       yield* Effect.sleep(1000)
-      server.connectTime = "150 millis"
+      yield* server.always("connect", { takes: "150 millis" })
       const seen = report(yield* crowd(50, 2))
       assert.deepStrictEqual(seen, { served: { n: 50, first: 1000, last: 1000, longest: 18 } })
       yield* Effect.sleep(1000)
@@ -117,7 +124,7 @@ describe("a burst of 50", () => {
   it("on a pool that has nothing yet", () =>
     steadily(Effect.gen(function*() {
       const { crowd, dials, server } = yield* stage({ maxConnections: 50 })
-      server.connectTime = "150 millis"
+      yield* server.always("connect", { takes: "150 millis" })
       const seen = report(yield* crowd(50, 2))
       assert.deepStrictEqual(seen, { served: { n: 50, first: 0, last: 0, longest: 248 } })
       assert.deepStrictEqual(dials, [0, 150, 150])
@@ -127,8 +134,7 @@ describe("a burst of 50", () => {
     steadily(Effect.gen(function*() {
       const { crowd, dials, server } = yield* stage({ minConnections: 5, maxConnections: 50 })
       yield* Effect.sleep(1000)
-      server.connectTime = "150 millis"
-      server.maxConnecting = 0
+      yield* server.always("connect", { takes: "150 millis" })
       const seen = report(yield* crowd(50, 10_000))
       assert.deepStrictEqual(seen, { served: { n: 50, first: 1000, last: 1000, longest: 1800 } })
       assert.strictEqual(dials.length, 50)
@@ -139,18 +145,19 @@ describe("a burst of 50", () => {
 /** ten seconds of traffic, then trouble, then traffic again; who it was told to, and how */
 const disturbed = (options: {
   readonly during: number
-  readonly begin: (server: Proxied) => void
-  readonly end: (server: Proxied) => void
+  readonly begin: (stage: Stage) => Effect.Effect<void>
+  readonly end: (stage: Stage) => Effect.Effect<void>
 }) =>
   Effect.gen(function*() {
-    const { dials, server, traffic } = yield* stage()
-    server.connectTime = "20 millis"
+    const set = yield* stage()
+    const { dials, server, traffic } = set
+    yield* server.always("connect", { takes: "20 millis" })
     const callers = yield* Effect.fork(traffic({ every: 50, until: 10_000 + options.during + 20_000, holding: 60 }))
     yield* Effect.sleep(10_001)
-    options.begin(server)
-    server.kill()
+    yield* options.begin(set)
+    yield* server.restart
     yield* Effect.sleep(options.during)
-    options.end(server)
+    yield* options.end(set)
     const seen = yield* Fiber.join(callers)
     const { ConnectFailed, CutOff, served } = report(seen)
     const recovery = within(dials, 10_001 + options.during, Infinity)
@@ -162,11 +169,11 @@ const told = (callers: ReadonlyArray<Caller>) => callers.filter(({ outcome }) =>
 describe("an outage of a minute", () => {
   it("is told within failFastAfter and then at once, costs an attempt every five seconds, and ends with the next", () =>
     steadily(Effect.gen(function*() {
-      const refused = new Refused("connection refused")
+      const refused = refusal("connection refused")
       const { ConnectFailed, CutOff, attempts, recovery, seen, served } = yield* disturbed({
         during: 60_000,
-        begin: (server) => void (server.refuse = refused),
-        end: (server) => void (server.refuse = undefined)
+        begin: ({ server }) => server.always("connect", { takes: "20 millis", fails: refused }),
+        end: ({ server }) => server.always("connect", { takes: "20 millis" })
       })
       // at 100, 200, 400, ... 3200 ms, and every 5 s from then on; each takes 20 ms
       const first = [10_050, 10_170, 10_390, 10_810, 11_630, 13_250, 16_470]
@@ -188,8 +195,8 @@ describe("an outage of a minute", () => {
     steadily(Effect.gen(function*() {
       const { ConnectFailed, CutOff, attempts, recovery, seen, served } = yield* disturbed({
         during: 60_000,
-        begin: (server) => void (server.connectTime = "never"),
-        end: (server) => void (server.connectTime = "20 millis")
+        begin: ({ server }) => server.always("connect", { takes: "never" }),
+        end: ({ server }) => server.always("connect", { takes: "20 millis" })
       })
       // four at once, while nobody knows; then one after the other
       assert.deepStrictEqual(attempts, [
@@ -219,11 +226,11 @@ describe("an outage of a minute", () => {
 describe("a wrong password for 30 seconds", () => {
   it("is told at once to everybody, tried every five seconds, and forgiven with the next attempt", () =>
     steadily(Effect.gen(function*() {
-      const refused = new Refused("password authentication failed", "fatal")
+      const refused = refusal("password authentication failed", "fatal")
       const { ConnectFailed, attempts, recovery, seen, served } = yield* disturbed({
         during: 30_000,
-        begin: (server) => void (server.refuse = refused),
-        end: (server) => void (server.refuse = undefined)
+        begin: ({ server }) => server.always("connect", { takes: "20 millis", fails: refused }),
+        end: ({ server }) => server.always("connect", { takes: "20 millis" })
       })
       assert.deepStrictEqual(attempts, [10_050, 15_070, 20_090, 25_110, 30_130, 35_150])
       // the password is right at 40,001
@@ -237,12 +244,14 @@ describe("a wrong password for 30 seconds", () => {
     steadily(Effect.gen(function*() {
       const { crowd, dials, server, traffic } = yield* stage()
       yield* crowd(1, 10)
-      server.connectTime = "20 millis"
-      server.refuse = new Refused("password authentication failed", "fatal")
+      yield* server.always("connect", {
+        takes: "20 millis",
+        fails: refusal("password authentication failed", "fatal")
+      })
       // more than one connection can serve, so that the others are wanted all the time
       const callers = yield* Effect.fork(traffic({ every: 50, until: 40_000, holding: 60 }))
       yield* Effect.sleep(30_000)
-      server.refuse = undefined
+      yield* server.always("connect", { takes: "20 millis" })
       const seen = report(yield* Fiber.join(callers))
       assert.deepStrictEqual(Object.keys(seen), ["served"])
       assert.deepStrictEqual(within(dials, 10, 30_010), [60, 5080, 10_100, 15_120, 20_140, 25_160])
@@ -253,8 +262,8 @@ describe("a server that takes 5 of 20 connections", () => {
   it("is not asked for a sixth while five are enough", () =>
     steadily(Effect.gen(function*() {
       const { dials, server, traffic } = yield* stage({ maxConnections: 20 })
-      server.connectTime = "5 millis"
-      server.limit = 5
+      yield* server.always("connect", { takes: "5 millis" })
+      yield* server.limit(5)
       const seen = report(yield* traffic({ every: 5, until: 10_000, holding: 20 }))
       assert.deepStrictEqual(seen, { served: { n: 2000, first: 0, last: 9995, longest: 5 } })
       assert.deepStrictEqual(dials, [0, 5, 10, 15, 20])
@@ -263,12 +272,12 @@ describe("a server that takes 5 of 20 connections", () => {
   it("is asked more and more seldom while five are too few, and everybody is served in turn", () =>
     steadily(Effect.gen(function*() {
       const { dials, server, traffic } = yield* stage({ maxConnections: 20 })
-      server.connectTime = "5 millis"
-      server.limit = 5
+      yield* server.always("connect", { takes: "5 millis" })
+      yield* server.limit(5)
       const callers = yield* Effect.fork(traffic({ every: 15, until: 20_000, holding: 100 }))
       yield* Effect.sleep(10_000)
       assert.strictEqual(server.maxOpen, 5)
-      server.limit = 20
+      yield* server.limit(20)
       const seen = yield* Fiber.join(callers)
       assert.deepStrictEqual(report(seen), { served: { n: 1334, first: 0, last: 19_995, longest: 2855 } })
       assert.deepStrictEqual(within(dials, 0, 10_000), [0, 15, 30, 45, 60, 75, 180, 385, 790, 1595, 3200, 6405])
@@ -283,15 +292,15 @@ describe("a restart of three seconds under a thousand waiters", () => {
   it("is sat out: nobody gets an error but those whose statement was cut off", () =>
     steadily(Effect.gen(function*() {
       const { crowd, dials, server } = yield* stage()
-      server.connectTime = "20 millis"
+      yield* server.always("connect", { takes: "20 millis" })
       const holders = yield* Effect.fork(crowd(10, 2000))
       yield* Effect.sleep(1000)
       const waiters = yield* Effect.fork(crowd(1000, 10))
       yield* Effect.sleep(10)
-      server.refuse = new Refused("the database system is starting up")
-      server.kill()
+      yield* server.always("connect", { takes: "20 millis", fails: refusal("the database system is starting up") })
+      yield* server.restart
       yield* Effect.sleep(3000)
-      server.refuse = undefined
+      yield* server.always("connect", { takes: "20 millis" })
       assert.deepStrictEqual(report(yield* Fiber.join(holders)), {
         CutOff: { n: 10, first: 0, last: 0, longest: 200 }
       })
@@ -314,8 +323,8 @@ describe("a proxy that is up while the server behind it is down for 30 seconds",
     steadily(Effect.gen(function*() {
       const { ConnectFailed, CutOff, attempts, recovery, seen, served } = yield* disturbed({
         during: 30_000,
-        begin: (server) => void (server.behind = "answers with errors"),
-        end: (server) => void (server.behind = "up")
+        begin: ({ proxy }) => Effect.sync(() => void (proxy.behind = "answers with errors")),
+        end: ({ proxy }) => Effect.sync(() => void (proxy.behind = "up"))
       })
       const first = [10_050, 10_170, 10_390, 10_810, 11_630, 13_250, 16_470]
       assert.deepStrictEqual(attempts, first.concat([21_490, 26_510, 31_530, 36_550]))
@@ -330,8 +339,8 @@ describe("a proxy that is up while the server behind it is down for 30 seconds",
     steadily(Effect.gen(function*() {
       const { ConnectFailed, CutOff, attempts, recovery } = yield* disturbed({
         during: 30_000,
-        begin: (server) => void (server.behind = "drops connections"),
-        end: (server) => void (server.behind = "up")
+        begin: ({ proxy }) => Effect.sync(() => void (proxy.behind = "drops connections")),
+        end: ({ proxy }) => Effect.sync(() => void (proxy.behind = "up"))
       })
       // in the beginning each attempt that seems to work is followed by another, and costs one more caller its statement
       assert.strictEqual(attempts.length, 17)
@@ -346,7 +355,7 @@ describe("a drain at the maximum", () => {
   const drained = (drain: Pool.Drain, every: number) =>
     Effect.gen(function*() {
       const { dials, pool, server, traffic } = yield* stage({ minConnections: 10, maxConnections: 10 })
-      server.connectTime = "20 millis"
+      yield* server.always("connect", { takes: "20 millis" })
       yield* Effect.sleep(1000)
       const callers = yield* Effect.fork(traffic({ every, until: 5000, holding: 50 }))
       yield* Effect.sleep(1000)

@@ -1,5 +1,6 @@
 import * as AcquireOptions from "@dbpool/core/AcquireOptions"
 import * as Pool from "@dbpool/core/Pool"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,12 +12,13 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import type { TestPool } from "./support.js"
-import { close, failsWith, hold, makePool, settle, start, timed, use, warm } from "./support.js"
+import { close, failsWith, hold, makePool, optionsOf, settle, start, timed, use, warm } from "./support.js"
 
 /** a pool of two connections, both idle */
-const two = Effect.suspend(() => Effect.tap(makePool(new Server(), { maxConnections: 2 }), (pool) => warm(pool, 2)))
+const two = Effect.flatMap(SimulatedServer.make, (server) => makePool(server, { maxConnections: 2 })).pipe(
+  Effect.tap((pool) => warm(pool, 2))
+)
 
 /** a use that lasts until it is told to end, and what is inside at any time */
 const watched = (pool: TestPool) => {
@@ -61,7 +63,7 @@ describe("session", () => {
 
   it.scoped("waits for its connection as any caller, and passes on errors and results", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const refused = pool.session(Effect.void).pipe(AcquireOptions.within({ whenExhausted: "fail" }))
       failsWith(yield* Effect.exit(refused), "TooManyConnections")
@@ -78,8 +80,8 @@ describe("session", () => {
 
   it.scoped("within a session of the same pool is that session; of another pool it is not", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, nestedAcquire: "fail" })
-      const other = yield* makePool(new Server(), { maxConnections: 1, nestedAcquire: "fail" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, nestedAcquire: "fail" })
+      const other = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, nestedAcquire: "fail" })
       const inner = pool.session(Effect.zipRight(use(pool), pool.session(use(pool))))
       assert.strictEqual(yield* pool.session(inner), 1)
       assert.strictEqual(yield* pool.session(other.session(inner)), 1)
@@ -171,7 +173,7 @@ describe("in a session", () => {
 
   it.scoped("the wait for a turn ends by the caller's deadline, and a caller that won't wait is told", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, acquireTimeout: "3 seconds" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, acquireTimeout: "3 seconds" })
       const caller = yield* start(besides(
         pool,
         Effect.all([
@@ -199,7 +201,7 @@ describe("in a session", () => {
 
   it.scoped("the pool's whenExhausted is about the pool, not about turns", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, whenExhausted: "fail" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, whenExhausted: "fail" })
       assert.deepStrictEqual(
         yield* pool.session(Effect.all([use(pool), use(pool), use(pool)], { concurrency: "unbounded" })),
         [1, 1, 1]
@@ -226,7 +228,7 @@ describe("in a session", () => {
 describe("when a session's connection is gone", () => {
   it.scoped("by invalidate, later calls fail, and so do those that wait; a new session works", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       yield* pool.session(Effect.gen(function*() {
         const scope = yield* Scope.make()
         const waits = yield* Effect.fork(Effect.zipRight(Effect.sleep("1 second"), Effect.exit(use(pool))))
@@ -245,10 +247,11 @@ describe("when a session's connection is gone", () => {
 
   it.scoped("by death, later calls fail and its slot is free for others", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server, { maxConnections: 1 })
       yield* warm(pool, 1)
       yield* pool.session(Effect.gen(function*() {
-        yield* pool.use((connection) => Effect.sync(() => connection.die()))
+        yield* pool.use((connection) => server.kill(connection))
         failsWith(yield* Effect.exit(use(pool)), "SessionLost")
         assert.strictEqual((yield* pool.stats).open, 0)
       }))
@@ -270,7 +273,7 @@ describe("when a session's connection is gone", () => {
 
   it.scoped("with the pool, later calls fail as they do everywhere", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const scope = yield* Scope.make()
       const pool = yield* Scope.extend(makePool(server, { shutdownTimeout: "1 second" }), scope)
       const exit = yield* pool.session(Effect.zipRight(close(scope), Effect.exit(use(pool))))
@@ -279,9 +282,9 @@ describe("when a session's connection is gone", () => {
 
   it.scoped("with the pool, those who wait for a turn are told as soon as the connection is taken away", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const scope = yield* Scope.make()
-      const pool = yield* Scope.extend(Pool.make({ ...server.options, shutdownTimeout: "1 second" }), scope)
+      const pool = yield* Scope.extend(Pool.make({ ...optionsOf(server), shutdownTimeout: "1 second" }), scope)
       const session = yield* start(pool.session(pool.use(() =>
         Effect.gen(function*() {
           yield* Effect.fork(pool.use(() => Effect.never))
@@ -319,7 +322,7 @@ describe("after a session", () => {
 
   it.scoped("a use that a child still runs keeps the connection until it ends", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const gate = yield* Deferred.make<void>()
       const inside = Effect.zipRight(Deferred.await(gate), use(pool))
       const child = yield* pool.session(Effect.zipLeft(Effect.forkDaemon(pool.use(() => inside)), settle))
@@ -364,7 +367,7 @@ describe("after a session", () => {
 
   it.scoped("those who waited for a turn wait for the pool instead, by the same deadline", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const children = yield* pool.session(Effect.gen(function*() {
         const busy = yield* Effect.forkDaemon(pool.use(() => Effect.sleep("1 minute")))
         yield* settle
@@ -387,7 +390,7 @@ describe("after a session", () => {
 
   it.scoped("a lease that was acquired inside has ended, and nobody gets its connection", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       const scope = yield* Scope.make()
       const lease = yield* pool.session(Scope.extend(pool.acquire, scope))
@@ -403,7 +406,7 @@ describe("after a session", () => {
 
   it.scoped("a lease inside a turn, acquired by a child with a timeout, has ended too", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       const scope = yield* Scope.make()
       yield* pool.session(pool.use(() => Effect.timeout(Scope.extend(pool.acquire, scope), "1 second")))
@@ -517,7 +520,7 @@ describe("sessions at random", () => {
     Effect.gen(function*() {
       const busy: Busy = { now: new Set(), uses: 0, clashes: 0 }
       for (let seed = 0; seed < 60; seed++) {
-        const server = new Server()
+        const server = yield* SimulatedServer.make
         const pool = yield* makePool(server, { maxConnections: 2, nestedAcquire: "fail" })
         yield* Effect.gen(function*() {
           const users: Array<Fiber.Fiber<unknown, unknown>> = []

@@ -1,20 +1,19 @@
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import type { Connection } from "./server.js"
-import { Refused, Server } from "./server.js"
-import { failsWith, hold, makePool, settle, start, use } from "./support.js"
+import { failsWith, hold, makePool, refusal, settle, start, use } from "./support.js"
 
 describe("setup", () => {
   it.scoped("prepares every new connection before anybody gets it, and no connection twice", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const prepared: Array<number> = []
       const pool = yield* makePool(server, {
         maxConnections: 2,
-        setup: (connection: Connection) => Effect.sync(() => prepared.push(connection.id))
+        setup: (connection: SimulatedServer.Connection) => Effect.sync(() => prepared.push(connection.id))
       })
       yield* use(pool)
       yield* use(pool)
@@ -27,8 +26,8 @@ describe("setup", () => {
 
   it.scoped("fails as connect does, and closes the connection", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      const pool = yield* makePool(server, { setup: () => Effect.fail(new Refused("no such role", "fatal")) })
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server, { setup: () => Effect.fail(refusal("no such role", "fatal")) })
       const error = failsWith(yield* Effect.exit(use(pool)), "ConnectFailed")
       assert.isTrue(error.fatal)
       assert.include(error.message, "no such role")
@@ -39,8 +38,8 @@ describe("setup", () => {
 
   it.scoped("is part of connectTimeout", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "3 seconds"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "3 seconds" })
       const pool = yield* makePool(server, { connectTimeout: "5 seconds", setup: () => Effect.sleep("3 seconds") })
       const caller = yield* start(Effect.exit(use(pool, { timeout: "5500 millis" })))
       yield* TestClock.adjust("5 seconds")

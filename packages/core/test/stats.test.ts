@@ -1,15 +1,15 @@
 import * as PoolStats from "@dbpool/core/PoolStats"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import { hold, makePool, settle, start, use } from "./support.js"
 
 describe("stats", () => {
   it.scoped("say what the pool is doing right now", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 8, minConnections: 1, validateAfterIdle: "1 second" })
       const one = yield* hold(pool)
       const two = yield* hold(pool)
@@ -18,14 +18,11 @@ describe("stats", () => {
       const five = yield* hold(pool)
       yield* one.end
       yield* TestClock.adjust("2 seconds")
-      server.validateTime =
-        server.cancelTime =
-        server.resetTime =
-        server.closeTime =
-        server.connectTime =
-          "800 millis"
-      two.connection.condition = "busy"
-      three.connection.condition = "dirty"
+      for (const operation of ["connect", "validate", "cancel", "reset", "close"] as const) {
+        yield* server.always(operation, { takes: "800 millis" })
+      }
+      yield* two.connection.leave("busy")
+      yield* three.connection.leave("dirty")
       yield* two.end
       yield* three.end
       yield* four.lease.invalidate
@@ -52,7 +49,7 @@ describe("stats", () => {
 
   it.scoped("count what it has done", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       yield* use(pool)
       yield* use(pool)
@@ -70,7 +67,7 @@ describe("stats", () => {
 
   it.scoped("never count backwards, not even when a hand-off comes too late", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const waiter = yield* start(use(pool))
       yield* held.end
@@ -83,8 +80,8 @@ describe("stats", () => {
 
   it.scoped("do not count an attempt that failed as a connection that was closed", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "never"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "never" })
       const pool = yield* makePool(server, { connectTimeout: "1 second", failFastAfter: 0 })
       yield* start(Effect.exit(use(pool)))
       yield* TestClock.adjust("1 second")
@@ -100,7 +97,7 @@ describe("stats", () => {
 
   it.scoped("fit into a line", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 3 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 3 })
       yield* hold(pool)
       assert.strictEqual(
         PoolStats.summary(yield* pool.stats),

@@ -2,10 +2,11 @@
  * What most tests need: a pool whose books are checked when the test ends, callers that hold and wait, and times.
  */
 import type { AcquireOptions } from "@dbpool/core/AcquireOptions"
-import * as Pool from "@dbpool/core/Pool"
+import type * as Pool from "@dbpool/core/Pool"
 import type { AcquireError } from "@dbpool/core/PoolError"
-import { assert } from "@effect/vitest"
-import * as Cause from "effect/Cause"
+import * as Failure from "@dbpool/testing/Failure"
+import * as PoolRules from "@dbpool/testing/PoolRules"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,24 +15,24 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import type { Connection, Refused, Server } from "./server.js"
 
-export type TestOptions = Partial<Pool.Options<Connection, Refused, Scope.Scope>>
+type Connection = SimulatedServer.Connection
+
+export type TestOptions = Partial<Pool.Options<Connection, SimulatedServer.ServerError, Scope.Scope>>
 
 export type TestPool = Pool.Pool<Connection>
 
-/** A pool in the test's scope. When the test ends well, whatever it did, every connection must be closed, once. */
-export const makePool = (server: Server, options?: TestOptions) =>
+/** opens nothing before somebody wants it */
+export const optionsOf = (server: SimulatedServer.SimulatedServer) =>
+  ({ name: "test", initialize: "lazy", ...server.options }) as const
+
+export const refusal = (message: string, fault?: Pool.Fault) => new SimulatedServer.ServerError({ message, fault })
+
+/** A pool in the test's scope. When the test ends well, whatever it did, the pool has kept the ten rules. */
+export const makePool = (server: SimulatedServer.SimulatedServer, options?: TestOptions) =>
   Effect.gen(function*() {
-    const scope = yield* Scope.make()
-    const pool = yield* Scope.extend(Pool.make({ ...server.options, ...options }), scope)
-    yield* Effect.addFinalizer((exit) =>
-      Effect.gen(function*() {
-        server.calm()
-        yield* close(scope)
-        if (Exit.isSuccess(exit)) yield* balanced(server, pool)
-      })
-    )
+    const { pool } = yield* PoolRules.make({ ...optionsOf(server), ...options }, { tolerance: "1 millis" })
+    yield* Effect.addFinalizer(() => server.calm)
     return pool
   })
 
@@ -42,20 +43,6 @@ export const close = (scope: Scope.CloseableScope) =>
     yield* settle
     if (Option.isNone(yield* Fiber.poll(closing))) yield* TestClock.adjust("1 minute")
     yield* Fiber.join(closing)
-  })
-
-/** nothing is left after the pool has closed */
-export const balanced = (server: Server, pool: TestPool) =>
-  Effect.gen(function*() {
-    for (const { closed, destroyed, id } of server.connections) {
-      assert.isTrue(
-        closed + destroyed > 0 && closed <= 1 && destroyed <= 1,
-        `connection ${id} was closed ${closed} times, destroyed ${destroyed} times`
-      )
-    }
-    const { closed, idle, leased, open, opened, waiting } = yield* pool.stats
-    assert.deepStrictEqual({ open, idle, leased, waiting }, { open: 0, idle: 0, leased: 0, waiting: 0 })
-    assert.strictEqual(closed, opened)
   })
 
 /** lets everything run that needs no time: fibers go on in microtasks, and those are done when it is the loop's turn */
@@ -105,21 +92,10 @@ export const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     return { exit, at: yield* Clock.currentTimeMillis }
   })
 
-/** the typed error of an exit that must have one */
-export const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) return assert.fail("it succeeded")
-  return Option.getOrElse(Cause.failureOption(exit.cause), () => assert.fail(Cause.pretty(exit.cause)))
-}
+export const failure = Failure.of
 
 /** the error of a caller that must have a given tag */
-export const failsWith = <E extends { readonly _tag: string }, T extends E["_tag"]>(
-  exit: Exit.Exit<unknown, E>,
-  tag: T
-): Extract<E, { readonly _tag: T }> => {
-  const error = failure(exit)
-  assert.strictEqual(error._tag, tag)
-  return error as Extract<E, { readonly _tag: T }>
-}
+export const failsWith = Failure.tagged
 
 export const use = (pool: TestPool, options?: AcquireOptions) =>
   pool.use((connection) => Effect.succeed(connection.id), options)

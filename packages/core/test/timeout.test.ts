@@ -1,17 +1,17 @@
 import * as AcquireOptions from "@dbpool/core/AcquireOptions"
+import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Server } from "./server.js"
 import { failsWith, hold, makePool, settle, start, timed, use, warm } from "./support.js"
 
 describe("acquireTimeout", () => {
   it.scoped("ends the wait in a full pool, with what the pool was doing then", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, acquireTimeout: "2 seconds" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, acquireTimeout: "2 seconds" })
       yield* hold(pool)
       const caller = yield* start(timed(use(pool)))
       yield* TestClock.adjust("1 minute")
@@ -26,8 +26,8 @@ describe("acquireTimeout", () => {
 
   it.scoped("ends the wait for a connect that hangs, and the late connection goes to the next waiter", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "30 seconds"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "30 seconds" })
       const pool = yield* makePool(server, { acquireTimeout: "2 seconds", connectTimeout: "1 minute" })
       const hasty = yield* start(timed(use(pool)))
       yield* TestClock.adjust("2 seconds")
@@ -37,12 +37,12 @@ describe("acquireTimeout", () => {
       const patient = yield* start(timed(use(pool, { timeout: "1 minute" })))
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* Fiber.join(patient), { exit: Exit.succeed(1), at: 30_000 })
-      assert.strictEqual(server.attempts, 1)
+      assert.strictEqual(server.calls.connect, 1)
     }))
 
   it.scoped("is absolute: it spans queueing, a failed validation and connecting", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         maxConnections: 1,
         acquireTimeout: "5 seconds",
@@ -53,9 +53,9 @@ describe("acquireTimeout", () => {
       })
       yield* warm(pool, 1)
       yield* TestClock.adjust("1 second")
-      server.validateTime = "never"
-      server.closeTime = "never"
-      server.connectTime = "30 seconds"
+      yield* server.always("validate", { takes: "never" })
+      yield* server.always("close", { takes: "never" })
+      yield* server.always("connect", { takes: "30 seconds" })
       const caller = yield* start(timed(use(pool)))
       assert.strictEqual((yield* pool.stats).reserved, 1)
       yield* TestClock.adjust("2 seconds")
@@ -70,29 +70,29 @@ describe("acquireTimeout", () => {
 
   it.scoped("is not re-armed by attempts to connect that fail", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         acquireTimeout: "4 seconds",
         connectTimeout: "1500 millis",
         failFastAfter: "1 minute"
       })
-      server.connectTime = "never"
+      yield* server.always("connect", { takes: "never" })
       const caller = yield* start(timed(use(pool)))
       yield* TestClock.adjust("1 minute")
       const { at, exit } = yield* Fiber.join(caller)
       const error = failsWith(exit, "AcquireTimeout")
       assert.strictEqual(at, 4000)
       assert.include(error.message, "no answer within 1.5 s")
-      assert.isAbove(server.attempts, 1)
+      assert.isAbove(server.calls.connect, 1)
     }))
 
   it.scoped("says so when it ended a validation", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { acquireTimeout: "1 second", validateTimeout: "5 seconds" })
       yield* warm(pool, 1)
       yield* TestClock.adjust("10 seconds")
-      server.validateTime = "never"
+      yield* server.always("validate", { takes: "never" })
       const caller = yield* start(Effect.exit(use(pool)))
       yield* TestClock.adjust("1 second")
       assert.strictEqual(failsWith(yield* Fiber.join(caller), "AcquireTimeout").phase, "validating")
@@ -100,7 +100,7 @@ describe("acquireTimeout", () => {
 
   it.scoped("of infinity waits for ever", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), {
+      const pool = yield* makePool(yield* SimulatedServer.make, {
         maxConnections: 1,
         acquireTimeout: Duration.infinity,
         maxLifetime: Duration.infinity
@@ -117,7 +117,7 @@ describe("acquireTimeout", () => {
 describe("a timeout of one's own", () => {
   it.scoped("per call, per region and of the pool expire each in its time, shorter and longer mixed", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, acquireTimeout: "5 seconds" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, acquireTimeout: "5 seconds" })
       yield* hold(pool)
       const ended: Array<readonly [string, number]> = []
       const caller = (name: string, self: ReturnType<typeof use>) =>
@@ -152,7 +152,7 @@ describe("a timeout of one's own", () => {
 
   it.scoped("reaches acquireWith and stays out of acquire", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1, acquireTimeout: "5 seconds" })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1, acquireTimeout: "5 seconds" })
       yield* hold(pool)
       const one = yield* start(timed(Effect.scoped(pool.acquireWith({ timeout: "1 second" }))))
       const five = yield* start(timed(Effect.scoped(pool.acquire)))
@@ -162,7 +162,7 @@ describe("a timeout of one's own", () => {
 
   it.scoped("of zero still takes what is there", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       yield* warm(pool, 1)
       assert.strictEqual(yield* use(pool, { timeout: 0 }), 1)
       yield* hold(pool)
@@ -175,7 +175,7 @@ describe("a timeout of one's own", () => {
 describe("Effect.timeout", () => {
   it.scoped("around acquire and use returns in time when the pool is full, and nothing is lost", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const held = yield* hold(pool)
       const using = yield* start(timed(Effect.timeout(use(pool), "200 millis")))
       const acquiring = yield* start(timed(Effect.scoped(Effect.timeout(pool.acquire, "200 millis"))))
@@ -191,8 +191,8 @@ describe("Effect.timeout", () => {
 
   it.scoped("returns in time when the connect hangs; the late connection goes to the next waiter", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "30 seconds"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "30 seconds" })
       const pool = yield* makePool(server, {
         maxConnections: 1,
         connectTimeout: "1 minute",
@@ -211,8 +211,8 @@ describe("Effect.timeout", () => {
 
   it.scoped("returns in time when the connect hangs; the late connection becomes idle when nobody waits", () =>
     Effect.gen(function*() {
-      const server = new Server()
-      server.connectTime = "30 seconds"
+      const server = yield* SimulatedServer.make
+      yield* server.always("connect", { takes: "30 seconds" })
       const pool = yield* makePool(server, { connectTimeout: "1 minute" })
       const caller = yield* start(timed(Effect.timeout(use(pool), "200 millis")))
       yield* TestClock.adjust("30 seconds")
@@ -224,7 +224,7 @@ describe("Effect.timeout", () => {
 
   it.scoped("gives back what it interrupts", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       const caller = yield* start(timed(Effect.timeout(pool.use(() => Effect.never), "200 millis")))
       yield* TestClock.adjust("200 millis")
       assert.strictEqual((yield* Fiber.join(caller)).at, 200)

@@ -3,14 +3,12 @@
  * server from outside, and a way to wait for what happens there.
  */
 import * as PgPool from "@dbpool/sql-pg/PgPool"
+import * as Failure from "@dbpool/testing/Failure"
 import * as PgServer from "@dbpool/testing/PgServer"
 import * as Reactivity from "@effect/experimental/Reactivity"
-import { assert } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as net from "node:net"
@@ -176,18 +174,10 @@ export const pidOf = "select pg_backend_pid() as pid"
 export const kill = (admin: Admin, pid: number) => admin("select pg_terminate_backend($1)", [pid])
 
 /** the typed error of an exit that must have one */
-export const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) return assert.fail("it succeeded")
-  return Option.getOrElse(Cause.failureOption(exit.cause), () => assert.fail(Cause.pretty(exit.cause)))
-}
+export const failure = Failure.of
 
 /** runs something that must fail with an error of a given tag */
 export const failsWith = <A, E, R, T extends Extract<E, { readonly _tag: string }>["_tag"]>(
   self: Effect.Effect<A, E, R>,
   tag: T
-): Effect.Effect<Extract<E, { readonly _tag: T }>, never, R> =>
-  Effect.map(Effect.exit(self), (exit) => {
-    const error = failure(exit) as { readonly _tag: string }
-    assert.strictEqual(error._tag, tag, String(error))
-    return error as Extract<E, { readonly _tag: T }>
-  })
+) => Effect.map(Effect.exit(self), (exit) => Failure.tagged(exit, tag))

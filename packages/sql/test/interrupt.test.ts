@@ -1,4 +1,5 @@
 import * as SqlPool from "@dbpool/sql/SqlPool"
+import * as InterruptSweep from "@dbpool/testing/InterruptSweep"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,7 +7,6 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { FakeServer, hang, refuse, rows, unsent } from "./server.js"
 import { makePool, settle } from "./support.js"
-import { sweep } from "./sweep.js"
 
 /**
  * Runs something on a pool of one connection, interrupted at every single operation in turn. Afterwards nobody holds the
@@ -17,31 +17,32 @@ const survives = (
   options: SqlPool.Options = {},
   all: ReadonlyArray<string> = ["a", "b"]
 ) =>
-  Effect.scoped(Effect.gen(function*() {
+  Effect.gen(function*() {
     const outcomes = { kept: 0, undone: 0 }
-    const operations = yield* sweep(Effect.gen(function*() {
-      const server = new FakeServer()
-      const pool = yield* makePool(server, { maxConnections: 1, name: "swept", ...options })
-      yield* pool.client`select 1`
-      return {
-        run: work(pool, server),
-        check: (exit: Exit.Exit<unknown, unknown>) =>
-          Effect.gen(function*() {
-            yield* settle
-            const { leased, open, waiting } = yield* pool.stats
-            assert.deepStrictEqual({ leased, open, waiting }, { leased: 0, open: died(server) ? open : 1, waiting: 0 })
-            if (!died(server)) assert.strictEqual(server.last.condition(), "clean")
-            if (Exit.isSuccess(exit) || server.data.length > 0) assert.deepStrictEqual(server.data, all)
-            if (server.data.length === 0) outcomes.undone++
-            else outcomes.kept++
-            yield* Effect.timeout(pool.client`select 1`, "5 seconds")
-          })
-      }
-    }))
-    assert.isAbove(operations, 30)
+    const runs = yield* InterruptSweep.sweep({
+      world: Effect.gen(function*() {
+        const server = new FakeServer()
+        const pool = yield* makePool(server, { maxConnections: 1, name: "swept", ...options })
+        yield* pool.client`select 1`
+        return { server, pool }
+      }),
+      effect: ({ pool, server }, { interrupt }) => interrupt(work(pool, server)),
+      after: ({ pool, server }, { exit }) =>
+        Effect.gen(function*() {
+          yield* settle
+          const { leased, open, waiting } = yield* pool.stats
+          assert.deepStrictEqual({ leased, open, waiting }, { leased: 0, open: died(server) ? open : 1, waiting: 0 })
+          if (!died(server)) assert.strictEqual(server.last.condition(), "clean")
+          if (Exit.isSuccess(exit) || server.data.length > 0) assert.deepStrictEqual(server.data, all)
+          if (server.data.length === 0) outcomes.undone++
+          else outcomes.kept++
+          yield* Effect.timeout(pool.client`select 1`, "5 seconds")
+        })
+    })
+    assert.isAbove(runs.length, 30)
     assert.isAbove(outcomes.undone, 10)
     assert.isAbove(outcomes.kept, 0)
-  }))
+  })
 
 /** a connection that died is only replaced when somebody needs another */
 const died = (server: FakeServer): boolean => server.last.broken !== undefined

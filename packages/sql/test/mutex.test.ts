@@ -1,10 +1,10 @@
+import * as InterruptSweep from "@dbpool/testing/InterruptSweep"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { Mutex } from "../src/internal/mutex.js"
 import { settle, start } from "./support.js"
-import { sweep } from "./sweep.js"
 
 const gate = () => {
   let open = () => {}
@@ -102,33 +102,31 @@ describe("the mutex", () => {
 
   it.live("survives an interrupt at every single operation of a holder, and of a waiter", () =>
     Effect.gen(function*() {
-      const holds = yield* sweep(Effect.sync(() => {
-        const mutex = new Mutex()
-        return {
-          run: mutex.withLock(Effect.yieldNow()),
-          check: () => mutex.withLock(Effect.void)
-        }
-      }))
-      const waits = yield* sweep(Effect.gen(function*() {
-        const mutex = new Mutex()
-        const { open, wait } = gate()
-        const holder = yield* start(mutex.withLock(wait))
-        const run = Effect.suspend(() => {
-          queueMicrotask(open)
-          return mutex.withLock(Effect.yieldNow())
-        })
-        return {
-          run,
-          check: (exit: Exit.Exit<void>) =>
-            Effect.gen(function*() {
-              // interrupted before its first operation, it has not opened the gate
-              if (Exit.isFailure(exit)) open()
-              yield* Fiber.join(holder)
-              yield* mutex.withLock(Effect.void)
-            })
-        }
-      }))
-      assert.isAbove(holds, 10)
-      assert.isAbove(waits, 10)
+      const holds = yield* InterruptSweep.sweep({
+        world: Effect.sync(() => new Mutex()),
+        effect: (mutex, { interrupt }) => interrupt(mutex.withLock(Effect.yieldNow())),
+        after: (mutex) => mutex.withLock(Effect.void)
+      })
+      const waits = yield* InterruptSweep.sweep({
+        world: Effect.gen(function*() {
+          const mutex = new Mutex()
+          const { open, wait } = gate()
+          return { mutex, open, holder: yield* start(mutex.withLock(wait)) }
+        }),
+        effect: ({ mutex, open }, { interrupt }) =>
+          interrupt(Effect.suspend(() => {
+            queueMicrotask(open)
+            return mutex.withLock(Effect.yieldNow())
+          })),
+        after: ({ holder, mutex, open }, { exit }) =>
+          Effect.gen(function*() {
+            // interrupted before its first operation, it has not opened the gate
+            if (Exit.isFailure(exit)) open()
+            yield* Fiber.join(holder)
+            yield* mutex.withLock(Effect.void)
+          })
+      })
+      assert.isAbove(holds.length, 10)
+      assert.isAbove(waits.length, 10)
     }))
 })

@@ -2,12 +2,11 @@
  * What most tests need: a pool over a fake server whose books are checked when the test ends, and time to settle.
  */
 import * as SqlPool from "@dbpool/sql/SqlPool"
+import * as Failure from "@dbpool/testing/Failure"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import { assert } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { FakeServer } from "./server.js"
 
@@ -56,18 +55,10 @@ export const settle = Effect.async<void>((resume) => {
 export const start = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.zipLeft(Effect.forkDaemon(self), settle)
 
 /** the typed error of an exit that must have one */
-export const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
-  if (Exit.isSuccess(exit)) return assert.fail("it succeeded")
-  return Option.getOrElse(Cause.failureOption(exit.cause), () => assert.fail(Cause.pretty(exit.cause)))
-}
+export const failure = Failure.of
 
 /** runs something that must fail with an error of a given tag */
 export const failsWith = <A, E, R, T extends Extract<E, { readonly _tag: string }>["_tag"]>(
   self: Effect.Effect<A, E, R>,
   tag: T
-): Effect.Effect<Extract<E, { readonly _tag: T }>, never, R> =>
-  Effect.map(Effect.exit(self), (exit) => {
-    const error = failure(exit) as { readonly _tag: string }
-    assert.strictEqual(error._tag, tag, String(error))
-    return error as Extract<E, { readonly _tag: T }>
-  })
+) => Effect.map(Effect.exit(self), (exit) => Failure.tagged(exit, tag))

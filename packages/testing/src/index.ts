@@ -10,6 +10,21 @@
 export * as BlackHole from "./BlackHole.js"
 
 /**
+ * The typed error of an exit, for tests in which there must be one.
+ *
+ * @since 0.1.0
+ */
+export * as Failure from "./Failure.js"
+
+/**
+ * Interrupts an effect at every one of its steps, one step per run, so that you can see that nothing leaks wherever the
+ * interrupt comes.
+ *
+ * @since 0.1.0
+ */
+export * as InterruptSweep from "./InterruptSweep.js"
+
+/**
  * A real PgBouncer in front of a PostgreSQL server, for tests.
  *
  * The program is the one at `DBPOOL_PGBOUNCER`, that of the Debian package `pgbouncer`, or, as root on Debian, that
@@ -30,3 +45,37 @@ export * as PgBouncer from "./PgBouncer.js"
  * @since 0.1.0
  */
 export * as PgServer from "./PgServer.js"
+
+/**
+ * The books of a pool: what happened to each of its connections, written by the hooks themselves. They work for a pool of
+ * anything, and are what `PoolRules` judges by.
+ *
+ * @since 0.1.0
+ */
+export * as PoolBooks from "./PoolBooks.js"
+
+/**
+ * The ten rules of a pool, judged from outside: by the calls of those who borrow, by the books of the connections, and by
+ * `pool.stats`. They hold for every program, whatever the server does, so any test of yours can check them.
+ *
+ * @since 0.1.0
+ */
+export * as PoolRules from "./PoolRules.js"
+
+/**
+ * A database server that exists only in the test. It can be slow, refuse, hang, be full, forget connections and go deaf,
+ * as a standing behaviour or for the next few times, and it counts what was done to it.
+ *
+ * Time passes on Effect's `Clock`, so under `TestClock` a minute of outage takes no time at all.
+ *
+ * @since 0.1.0
+ */
+export * as SimulatedServer from "./SimulatedServer.js"
+
+/**
+ * Random faults, planned in advance: a forecast says what the weather between a program and its server will be like, for
+ * how long, and what breaks. The same seed gives the same forecast, and a forecast can be read.
+ *
+ * @since 0.1.0
+ */
+export * as Weather from "./Weather.js"
