@@ -73,7 +73,7 @@ describe("resize", () => {
 
   it.scoped("to fewer also lets go of one that was just being validated", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, {
         ...lasting,
         maxConnections: 2,
@@ -91,7 +91,7 @@ describe("resize", () => {
 
   it.scoped("to fewer also lets go of one whose borrower was interrupted on its way to it", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { ...lasting, maxConnections: 2 })
       const [one, other] = [yield* hold(pool), yield* hold(pool)]
       const waiting = yield* start(hold(pool))

@@ -260,9 +260,10 @@ describe("when a session's connection is gone", () => {
 
   it.scoped("those who come while somebody still holds it are told at once", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server, { maxConnections: 1 })
       yield* pool.session(Effect.gen(function*() {
-        yield* start(pool.use((connection) => Effect.zipRight(Effect.sync(() => connection.die()), Effect.never)))
+        yield* start(pool.use((connection) => Effect.zipRight(server.kill(connection), Effect.never)))
         const late = yield* start(timed(use(pool)))
         assert.isTrue(Option.isSome(yield* Fiber.poll(late)))
         const { at, exit } = yield* Fiber.join(late)
@@ -338,7 +339,7 @@ describe("after a session", () => {
 
   it.scoped("a use that a child still runs keeps it, although the lease around it was given back", () =>
     Effect.gen(function*() {
-      const server = new Server()
+      const server = yield* SimulatedServer.make
       const pool = yield* makePool(server, { maxConnections: 1 })
       const gate = yield* Deferred.make<void>()
       const inside = Effect.zipRight(Deferred.await(gate), use(pool))
@@ -355,7 +356,7 @@ describe("after a session", () => {
 
   it.scoped("a child whose turn it would just have been gets a connection of the pool", () =>
     Effect.gen(function*() {
-      const pool = yield* makePool(new Server(), { maxConnections: 1 })
+      const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 1 })
       // the end of the use grants the turn, and in the same step the session ends
       const child = yield* pool.session(
         Effect.zipLeft(Effect.forkDaemon(Effect.zipRight(hold(pool), Effect.never)), pool.use(() => settle))
