@@ -73,6 +73,13 @@ export * as PoolRules from "./PoolRules.js"
 export * as SimulatedServer from "./SimulatedServer.js"
 
 /**
+ * A network that fails when it is told to: a TCP proxy on the loopback address, in front of a real server.
+ *
+ * @since 0.1.0
+ */
+export * as TcpProxy from "./TcpProxy.js"
+
+/**
  * Random faults, planned in advance: a forecast says what the weather between a program and its server will be like, for
  * how long, and what breaks. The same seed gives the same forecast, and a forecast can be read.
  *
