@@ -7,6 +7,8 @@ import type * as Scope from "effect/Scope"
 import pg from "pg"
 
 /** somebody who looks on with a plain driver, and comes back after the server was away */
+export const observe = (url: string) => Effect.acquireRelease(Effect.sync(() => observer(url)), ({ close }) => close)
+
 const observer = (url: string) => {
   let client: Promise<pg.Client> | undefined
   const connect = async () => {
@@ -29,8 +31,7 @@ export const make = (
 ): Effect.Effect<ContractDialect.Server & { readonly url: string }, PgServer.PgServerError, Scope.Scope> =>
   Effect.gen(function*() {
     const { host, port, started, url } = yield* server
-    const { close, query } = observer(url)
-    yield* Effect.addFinalizer(() => close)
+    const { query } = yield* observe(url)
     return {
       url,
       address: { host, port },
