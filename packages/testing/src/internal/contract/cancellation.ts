@@ -35,7 +35,7 @@ export const cancellation = group("cancellation", ["cancel", "sessions"], [
     Effect.gen(function*() {
       const client = yield* lab.open({ maxConnections: 1 })
       const [took] = yield* timed(
-        within(4000, Effect.timeoutOption(lab.sleep(client), "150 millis"), "a timeout of 150 ms")
+        within(2000, Effect.timeoutOption(lab.sleep(client), "150 millis"), "a timeout of 150 ms")
       )
       yield* isTrue(took < 700, `a timeout of 150 ms took ${took} ms`)
       yield* within(1000, lab.one(client), "the next statement")

@@ -221,7 +221,7 @@ export class Lab {
     return Effect.gen(this, function*() {
       if (!client.spent.value) {
         const exit = yield* Effect.exit(within(
-          4000,
+          2000,
           this.fill(client),
           "all connections at once"
         ))
