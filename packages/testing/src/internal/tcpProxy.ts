@@ -87,6 +87,7 @@ class Link {
   readonly deaf = new Set<Direction>()
   private connected = false
   private readonly timers = new Set<NodeJS.Timeout>()
+  private ended = false
 
   constructor(
     private readonly client: Net.Socket,
@@ -117,6 +118,7 @@ class Link {
   })
 
   private end(): void {
+    this.ended = true
     for (const timer of this.timers) clearTimeout(timer)
     this.timers.clear()
     for (const socket of [this.client, this.upstream]) {
@@ -127,21 +129,7 @@ class Link {
   }
 
   private pump(direction: Direction, from: Net.Socket, to: Net.Socket): void {
-    let due = 0
-    let waiting = 0
-    /** after what came before it, however the delay was changed since */
-    const inTurn = (step: () => void) => {
-      const now = performance.now()
-      due = Math.max(due, now + this.owner.hold())
-      if (due <= now && waiting === 0) return step()
-      waiting++
-      const timer = setTimeout(() => {
-        waiting--
-        this.timers.delete(timer)
-        step()
-      }, due - now)
-      this.timers.add(timer)
-    }
+    const inTurn = this.hourglass()
     from.on("data", (chunk) => {
       if (this.deaf.has(direction)) return this.owner.swallowed(chunk.length)
       inTurn(() => {
@@ -154,5 +142,24 @@ class Link {
     from.once("end", () => {
       if (!this.deaf.has(direction)) inTurn(() => to.end())
     })
+  }
+
+  /** does each step when its time has come, and never before an earlier one, however the delay was changed since */
+  private hourglass(): (step: () => void) => void {
+    const steps: Array<{ readonly due: number; readonly step: () => void }> = []
+    const run = () => {
+      while (!this.ended && steps.length > 0 && steps[0]!.due <= performance.now()) steps.shift()!.step()
+      if (this.ended || steps.length === 0) return
+      const timer = setTimeout(() => {
+        this.timers.delete(timer)
+        run()
+      }, steps[0]!.due - performance.now())
+      this.timers.add(timer)
+    }
+    return (step) => {
+      const due = Math.max(steps.at(-1)?.due ?? 0, performance.now() + this.owner.hold())
+      steps.push({ due, step })
+      if (steps.length === 1) run()
+    }
   }
 }
