@@ -2,4 +2,4 @@
 import { dialectContract } from "@dbpool/testing/DialectContract"
 import * as Dialect from "./contract/dialect.js"
 
-dialectContract(Dialect.make({ name: "PostgreSQL 18" }))
+dialectContract(Dialect.make({ name: "PostgreSQL 18", server: { version: "18" } }))

@@ -25,9 +25,11 @@ type Client = SqlClient.SqlClient
 interface Mutant {
   /** what it does wrong */
   readonly name: string
-  readonly break: (client: Client) => Partial<Client>
+  readonly break?: (client: Client) => Partial<Client>
   /** what becomes of its statements, where that is what it does wrong */
   readonly statement?: (statement: Statement<any>) => unknown
+  /** what it was told and does not heed */
+  readonly ignores?: keyof ContractDialect.PoolSettings
   readonly row: string
   readonly reason: Reason
 }
@@ -67,7 +69,6 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "does not cancel",
-    break: () => ({}),
     statement: (statement) => Effect.uninterruptible(statement),
     row: "a timeout around a statement is kept, and the next statement is not hit",
     reason: "wrong result"
@@ -105,7 +106,6 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "reads a stream whole before it gives the first row",
-    break: () => ({}),
     statement: (statement) =>
       Object.create(statement, {
         stream: { get: () => Stream.unwrap(Effect.map(Stream.runCollect(statement.stream), Stream.fromChunk)) }
@@ -121,14 +121,12 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "hides what the server said",
-    break: () => ({}),
     statement: (statement) => Effect.mapError(statement, () => new SqlError({ message: "it failed" })),
     row: "a duplicate key is a UniqueViolation that names its constraint",
     reason: "untyped error"
   },
   {
     name: "takes texts of digits for numbers",
-    break: () => ({}),
     statement: (statement) => Effect.map(statement, (rows) => rows.map(({ value }) => ({ value: Number(value) }))),
     row: "a bigint keeps all its digits, as a string",
     reason: "wrong result"
@@ -140,8 +138,19 @@ const mutants: ReadonlyArray<Mutant> = [
     reason: "timed out"
   },
   {
+    name: "leaves to the next what the last one did to the session",
+    ignores: "reset",
+    row: "with `reset: \"session\"` a variable does not reach the next borrower",
+    reason: "wrong result"
+  },
+  {
+    name: "has all the time in the world",
+    ignores: "statementTimeout",
+    row: "`statementTimeout` ends a statement on the server, and its connection is lent again",
+    reason: "timed out"
+  },
+  {
     name: "repeats what was lost",
-    break: () => ({}),
     statement: (statement) => Effect.retry(statement, { times: 1 }),
     row: "a statement that ran is ConnectionLost, and is not repeated behind its caller's back",
     reason: "timed out"
@@ -149,7 +158,7 @@ const mutants: ReadonlyArray<Mutant> = [
 ]
 
 const mutate = (mutant: Mutant, client: Client): Client => {
-  const broken = mutant.break(client) as Record<PropertyKey, unknown>
+  const broken = (mutant.break?.(client) ?? {}) as Record<PropertyKey, unknown>
   const statement = mutant.statement ?? ((statement) => statement)
   return new Proxy(client, {
     apply: (target, _, args) => {
@@ -166,7 +175,7 @@ const mutate = (mutant: Mutant, client: Client): Client => {
 
 describe("a client that", () => {
   const scope = Effect.runSync(Scope.make())
-  const right = Dialect.make({ name: "PostgreSQL 18" })
+  const right = Dialect.make({ name: "PostgreSQL" })
   let server: ContractDialect.Server
   beforeAll(async () => {
     server = await Effect.runPromise(Scope.extend(Contract.server(right), scope))
@@ -177,11 +186,12 @@ describe("a client that", () => {
     it.live(`${mutant.name} is found out`, () =>
       Effect.gen(function*() {
         const layer: ContractDialect.Dialect["layer"] = (settings) =>
-          Layer.map(right.layer(settings), (context) =>
-            Context.add(context, SqlClient.SqlClient, mutate(mutant, Context.get(context, SqlClient.SqlClient))))
-        const row = Contract.rows({ ...right, layer }).find(({ name }) =>
-          name === mutant.row
-        )
+          Layer.map(
+            right.layer(mutant.ignores === undefined ? settings : { ...settings, [mutant.ignores]: undefined }),
+            (context) =>
+              Context.add(context, SqlClient.SqlClient, mutate(mutant, Context.get(context, SqlClient.SqlClient)))
+          )
+        const row = Contract.rows({ ...right, layer }).find(({ name }) => name === mutant.row)
         assert.isDefined(row, mutant.row)
         const failure = yield* Effect.flip(row!.run(server))
         assert.strictEqual(failure.reason, mutant.reason, failure.message)

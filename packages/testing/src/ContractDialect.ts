@@ -6,10 +6,12 @@
  */
 import type * as SqlPool from "@dbpool/sql/SqlPool"
 import type * as SqlClient from "@effect/sql/SqlClient"
+import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 
 /**
  * What a dialect may have or lack. Rows that need what it lacks do not apply to it.
@@ -26,6 +28,7 @@ import type * as Scope from "effect/Scope"
  * - `sessionState`: temporary tables and session variables
  * - `returning`: INSERT and UPDATE can answer with rows
  * - `models`: `Model` and `Migrator` of `@effect/sql` know the dialect
+ * - `listen`: the client can listen to what others notify
  * - `restart`: the server may be killed and started again
  *
  * @since 0.1.0
@@ -47,6 +50,7 @@ export type Capability =
   | "sessionState"
   | "returning"
   | "models"
+  | "listen"
   | "restart"
 
 /**
@@ -182,6 +186,17 @@ export interface Syntax {
 }
 
 /**
+ * What clients tell each other through the server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Notifications {
+  readonly listen: (channel: string) => Stream.Stream<string, unknown>
+  readonly notify: (channel: string, payload: string) => Effect.Effect<void, unknown>
+}
+
+/**
  * A dialect, as the suite sees it.
  *
  * @since 0.1.0
@@ -194,5 +209,7 @@ export interface Dialect {
   /** One server for all rows, which run one after the other. */
   readonly server: Effect.Effect<Server, unknown, Scope.Scope>
   readonly syntax: Syntax
+  /** Out of what its layer provides. Needed for `listen`. */
+  readonly notifications?: ((context: Context.Context<SqlClient.SqlClient>) => Notifications) | undefined
   readonly capabilities: Capabilities
 }

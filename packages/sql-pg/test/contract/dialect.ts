@@ -2,6 +2,8 @@
 import * as PgPool from "@dbpool/sql-pg/PgPool"
 import type * as ContractDialect from "@dbpool/testing/ContractDialect"
 import * as PgServer from "@dbpool/testing/PgServer"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Server from "./server.js"
@@ -73,6 +75,7 @@ const capabilities: ContractDialect.Capabilities = {
   sessionState: true,
   returning: true,
   models: true,
+  listen: true,
   restart: true
 }
 
@@ -93,6 +96,7 @@ export const make = (options: {
       Server.make(PgServer.make({ ...options.server, settings: { synchronous_commit: "on" } })),
       (server) => Effect.sync(() => url = server.url)
     ),
+    notifications: (context) => Context.unsafeGet(context, PgClient.PgClient),
     layer: (settings) => layer(url)(settings)
   }
 }

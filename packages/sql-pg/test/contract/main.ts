@@ -1,6 +1,6 @@
 /**
  * `pnpm contract`: the contract on PostgreSQL as a table. `--peer` tries the official client instead, `--filter TEXT` only
- * the rows whose group or name contains the text.
+ * the rows whose group or name contains the text, `--version 15` another server than 18.
  */
 import * as Contract from "@dbpool/testing/Contract"
 import * as Cause from "effect/Cause"
@@ -13,8 +13,12 @@ import { parseArgs } from "node:util"
 import * as Dialect from "./dialect.js"
 import * as Peer from "./peer.js"
 
-const { values: { filter, peer } } = parseArgs({
-  options: { peer: { type: "boolean", default: false }, filter: { type: "string" } }
+const { values: { filter, peer, version } } = parseArgs({
+  options: {
+    peer: { type: "boolean", default: false },
+    filter: { type: "string" },
+    version: { type: "string", default: "18" }
+  }
 })
 
 // a client that throws from a timer or a socket must not end the run: what its row promised is still looked at
@@ -25,10 +29,13 @@ const progress = (outcome: Contract.Outcome) =>
   Effect.sync(() => void process.stderr.write({ kept: ".", broken: "x", "not applicable": "-" }[outcome._tag]))
 
 const program = Effect.gen(function*() {
-  const outcomes = yield* Contract.run(peer ? Peer.make() : Dialect.make({ name: "PostgreSQL 18" }), {
-    filter,
-    onOutcome: progress
-  })
+  const outcomes = yield* Contract.run(
+    peer ? Peer.make(version) : Dialect.make({ name: `PostgreSQL ${version}`, server: { version } }),
+    {
+      filter,
+      onOutcome: progress
+    }
+  )
   yield* Console.log(`\n\n${Contract.table(outcomes)}`)
   if (strays > 0) yield* Console.log(`${strays} errors were thrown outside of every row`)
   return outcomes.some(({ _tag }) => _tag === "broken") && !peer

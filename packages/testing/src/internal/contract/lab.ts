@@ -15,7 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type { Dialect, PoolSettings, Server, Session, Syntax } from "../../ContractDialect.js"
+import type { Dialect, Notifications, PoolSettings, Server, Session, Syntax } from "../../ContractDialect.js"
 import type { ContractFailure } from "../../ContractFailure.js"
 import * as TcpProxy from "../../TcpProxy.js"
 import { describe, eventually, fails, within } from "./checks.js"
@@ -139,6 +139,10 @@ export class Lab {
   /** takes so many seconds on the server */
   sleep({ sql }: { readonly sql: SqlClient.SqlClient }, seconds = 30): Effect.Effect<unknown, SqlError> {
     return sql.unsafe(this.syntax.sleep(seconds))
+  }
+
+  notifications({ context }: Client): Notifications {
+    return this.dialect.notifications!(context)
   }
 
   /** a connection that is taken until it is released, or the row ends */

@@ -32,8 +32,11 @@ const without = <A extends object>(
       : []
   )
 
-/** what rows would miss in its SQL @internal */
-export const missing = (dialect: Dialect) => without(dialect, inSyntax, dialect.syntax)
+/** what rows would miss in what it says of itself @internal */
+export const missing = (dialect: Dialect) => [
+  ...without(dialect, inSyntax, dialect.syntax),
+  ...without<Dialect>(dialect, { listen: ["notifications"] }, dialect)
+]
 
 /** what rows would miss in its server @internal */
 export const missingInServer = (dialect: Dialect, server: Server) => without(dialect, inServer, server)
