@@ -1,8 +1,9 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { within } from "./checks.js"
+import { describe, fails, within } from "./checks.js"
 import type { Client, Lab } from "./lab.js"
 import { group, row } from "./row.js"
 
@@ -24,9 +25,15 @@ const listening = (lab: Lab, client: Client) =>
       Effect.gen(function*() {
         const heard = yield* Deferred.make<void>()
         words.set(word, heard)
+        let refused = ""
         // what is said before anybody listens is lost
-        const again = Effect.forever(Effect.zipRight(Effect.ignore(notify(channel, word)), Effect.sleep("20 millis")))
-        yield* within(5000, Effect.raceFirst(Deferred.await(heard), again), `hearing "${word}"`)
+        const again = notify(channel, word).pipe(
+          Effect.catchAll((error) => Effect.sync(() => refused = `, and notifying fails: ${describe(error)}`)),
+          Effect.zipRight(Effect.sleep("20 millis")),
+          Effect.forever
+        )
+        const came = yield* Effect.timeoutOption(Effect.raceFirst(Deferred.await(heard), again), "3 seconds")
+        if (Option.isNone(came)) yield* fails("timed out", `"${word}" is not heard within 3 s${refused}`)
       })
     return { fiber, say }
   })
