@@ -21,6 +21,7 @@ import type * as Stream from "effect/Stream"
  * - `cancel`: an interrupted statement is ended on the server
  * - `streams`: rows come as they are consumed
  * - `transactions`, `savepoints`, `isolation`, `readOnly`: the server has them
+ * - `rawTransactions`: users can begin and end one by statements of their own
  * - `abortedTransactions`: a failed statement leaves nothing to do but to roll back
  * - `deferredConstraints`: some constraints are checked at COMMIT
  * - `constraints`: primary keys, foreign keys, NOT NULL and CHECK
@@ -43,6 +44,7 @@ export type Capability =
   | "savepoints"
   | "isolation"
   | "readOnly"
+  | "rawTransactions"
   | "abortedTransactions"
   | "deferredConstraints"
   | "constraints"
@@ -162,7 +164,7 @@ export interface Syntax {
   readonly wideSeries?: ((rows: number) => string) | undefined
   /** `streams`: like `series`, but the server fails when it comes to a given row. */
   readonly failingSeries?: ((rows: number, failsAt: number) => string) | undefined
-  /** `transactions`: begins one, when it is sent as it is. */
+  /** `rawTransactions`: begins one, when it is sent as it is. COMMIT ends it. */
   readonly begin?: string | undefined
   /** `isolation`: one row with `level`, such as `serializable`. */
   readonly isolation?: string | undefined

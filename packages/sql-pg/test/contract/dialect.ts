@@ -68,6 +68,7 @@ const capabilities: ContractDialect.Capabilities = {
   savepoints: true,
   isolation: true,
   readOnly: true,
+  rawTransactions: true,
   abortedTransactions: true,
   deferredConstraints: true,
   constraints: true,

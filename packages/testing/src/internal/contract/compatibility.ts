@@ -51,7 +51,9 @@ export const compatibility = group("SqlClient", [], [
   row("sql.insert of one and of many", (lab) =>
     Effect.gen(function*() {
       const { sql, table } = yield* filled(lab)
-      yield* sql`insert into ${sql(table.name)} ${sql.insert([{ id: 5, name: "five" }, { id: 6, name: null }])}`
+      yield* sql`${sql.literal(lab.syntax.insert)} ${sql(table.name)} ${
+        sql.insert([{ id: 5, name: "five" }, { id: 6, name: null }])
+      }`
       yield* equal(yield* table.names, ["n1", "n2", "n3", "n4", "five", null], "the table")
     })),
   row("sql.update of some columns", (lab) =>

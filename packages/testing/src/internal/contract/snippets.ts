@@ -6,7 +6,7 @@ import type { Capability, Dialect, Server, Syntax } from "../../ContractDialect.
 const inSyntax: Partial<Record<Capability, ReadonlyArray<keyof Syntax>>> = {
   cancel: ["sleep", "sleepMarker"],
   streams: ["wideSeries", "failingSeries"],
-  transactions: ["begin"],
+  rawTransactions: ["begin"],
   isolation: ["isolation", "setSerializable"],
   deferredConstraints: ["createDeferred"],
   constraints: ["createConstrained"],

@@ -141,6 +141,7 @@ export const transactions = group("transactions", ["transactions"], [
     })),
   row(
     "a raw COMMIT inside ends the transaction: what follows in its scope is not sent",
+    ["rawTransactions"],
     (lab) =>
       Effect.gen(function*() {
         const [client, table] = yield* lab.openWithTable()
@@ -153,17 +154,21 @@ export const transactions = group("transactions", ["transactions"], [
         yield* equal(yield* table.names, ["n1"], "the table")
       })
   ),
-  row("a BEGIN by hand that nobody ended is rolled back before the next borrower", (lab) =>
-    Effect.gen(function*() {
-      const [client, table] = yield* lab.openWithTable({ maxConnections: 1 })
-      yield* Effect.scoped(Effect.gen(function*() {
-        const { connection } = yield* lab.hold(client)
-        yield* connection.executeUnprepared(lab.syntax.begin, [], undefined)
-        yield* connection.executeUnprepared(`insert into ${table.name} (id, name) values (1, 'left')`, [], undefined)
-      }))
-      yield* lab.insert(client, table, 2)
-      yield* equal(yield* table.names, ["n2"], "the table")
-    })),
+  row(
+    "a BEGIN by hand that nobody ended is rolled back before the next borrower",
+    ["rawTransactions"],
+    (lab) =>
+      Effect.gen(function*() {
+        const [client, table] = yield* lab.openWithTable({ maxConnections: 1 })
+        yield* Effect.scoped(Effect.gen(function*() {
+          const { connection } = yield* lab.hold(client)
+          yield* connection.executeUnprepared(lab.syntax.begin, [], undefined)
+          yield* connection.executeUnprepared(`insert into ${table.name} (id, name) values (1, 'left')`, [], undefined)
+        }))
+        yield* lab.insert(client, table, 2)
+        yield* equal(yield* table.names, ["n2"], "the table")
+      })
+  ),
   row(
     "the isolation level reaches the server, and ends with the transaction",
     ["pool", "isolation"],
