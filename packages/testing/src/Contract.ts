@@ -118,8 +118,7 @@ export type Outcome =
  * ```ts
  * import * as Contract from "@dbpool/testing/Contract"
  * import type * as ContractDialect from "@dbpool/testing/ContractDialect"
- * import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  *
  * const print = (dialect: ContractDialect.Dialect) =>
  *   Effect.flatMap(

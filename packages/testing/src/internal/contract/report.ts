@@ -7,13 +7,19 @@ const line = (outcome: Outcome): string => {
   const { name } = outcome.row
   switch (outcome._tag) {
     case "kept":
-      return `  kept    ${name}`
+      return `  kept   ${took(outcome)}  ${name}`
     case "broken":
-      return `  BROKEN  ${name}\n            ${outcome.failure.reason}: ${oneLine(outcome.failure.message)}`
+      return `  BROKEN ${took(outcome)}  ${name}\n${indent}${outcome.failure.reason}: ${
+        oneLine(outcome.failure.message)
+      }`
     case "not applicable":
-      return `  -       ${name}\n            not applicable: ${outcome.why}`
+      return `  -                ${name}\n${indent}not applicable: ${outcome.why}`
   }
 }
+
+const took = ({ millis }: { readonly millis: number }) => `${String(millis).padStart(5)} ms`
+
+const indent = " ".repeat(22)
 
 const oneLine = (text: string) => text.replace(/\s*\n\s*/g, " ").slice(0, 300)
 
