@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { StartError } from "./internal/guardian.js"
 import * as internal from "./internal/pgServer.js"
 
 /**
@@ -51,8 +52,15 @@ export interface PgServer {
   readonly started: Option.Option<{
     readonly version: string
     readonly dataDirectory: string
-    /** The process id of the postmaster. */
+    /** The process id of the postmaster, another one after `start`. */
     readonly pid: number
+    /**
+     * Kills the postmaster by `SIGKILL`; its other processes end as soon as they notice. With the default settings, made
+     * for speed, what was committed in the last moments is lost; with `synchronous_commit: "on"` it is not.
+     */
+    readonly kill: Effect.Effect<void>
+    /** Starts a killed server again on the same port, and waits until it accepts connections. */
+    readonly start: Effect.Effect<void, PgServerError>
   }>
 }
 
@@ -98,9 +106,25 @@ export class PgServerError extends Data.TaggedError("PgServerError")<{
  */
 export const PgServer: Context.Tag<PgServer, PgServer> = Context.GenericTag<PgServer>("@dbpool/testing/PgServer")
 
-const fromParts = (
-  parts: Pick<PgServer, "host" | "port" | "user" | "password" | "database" | "started" | "url">
-): PgServer => ({ [TypeId]: TypeId, ...parts })
+const fromParts = ({ started, ...parts }: internal.Parts): PgServer => ({
+  [TypeId]: TypeId,
+  ...parts,
+  started: Option.map(started, ({ dataDirectory, running, version }) => ({
+    version,
+    dataDirectory,
+    get pid() {
+      return running.pid
+    },
+    kill: running.kill,
+    start: Effect.mapError(running.start, toPublic)
+  }))
+})
+
+const toPublic = ({ message, reason }: StartError) =>
+  new PgServerError({
+    reason,
+    message: `${message} Set DBPOOL_PG_URL to the address of a PostgreSQL server to use that one instead.`
+  })
 
 /**
  * Starts a server of its own on a free port of the loopback address, which takes about a second.
@@ -125,13 +149,7 @@ export const make = (options: Options = {}): Effect.Effect<PgServer, PgServerErr
         }
       })
     ),
-    Effect.map(fromParts),
-    Effect.mapError((error) =>
-      new PgServerError({
-        reason: error.reason,
-        message: `${error.message} Set DBPOOL_PG_URL to the address of a PostgreSQL server to use that one instead.`
-      })
-    )
+    Effect.mapBoth({ onFailure: toPublic, onSuccess: fromParts })
   )
 
 /**

@@ -10,6 +10,31 @@
 export * as BlackHole from "./BlackHole.js"
 
 /**
+ * The contract of a dialect: what every client over a pool must do on a real server, as plain data.
+ *
+ * `DialectContract` runs it as tests. Here it is a list of rows, which can also be tried outside of a test runner, against a
+ * client of somebody else's too, and printed as a table.
+ *
+ * @since 0.1.0
+ */
+export * as Contract from "./Contract.js"
+
+/**
+ * What the contract suite has to know about a dialect: how to make a pool, what may be done to the server, and how its SQL
+ * is written.
+ *
+ * @since 0.1.0
+ */
+export * as ContractDialect from "./ContractDialect.js"
+
+/**
+ * How a row of the contract fails.
+ *
+ * @since 0.1.0
+ */
+export * as ContractFailure from "./ContractFailure.js"
+
+/**
  * The typed error of an exit, for tests in which there must be one.
  *
  * @since 0.1.0
@@ -71,6 +96,13 @@ export * as PoolRules from "./PoolRules.js"
  * @since 0.1.0
  */
 export * as SimulatedServer from "./SimulatedServer.js"
+
+/**
+ * A network that fails when it is told to: a TCP proxy on the loopback address, in front of a real server.
+ *
+ * @since 0.1.0
+ */
+export * as TcpProxy from "./TcpProxy.js"
 
 /**
  * Random faults, planned in advance: a forecast says what the weather between a program and its server will be like, for

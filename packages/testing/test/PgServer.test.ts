@@ -156,6 +156,38 @@ describe("PgServer", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.await(sleeping)))
     }))
 
+  it.scopedLive("is killed and started again: same port, and what was committed durably is there", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const server = yield* Scope.extend(PgServer.make({ settings: { synchronous_commit: "on" } }), scope)
+      const started = Option.getOrThrow(server.started)
+      const client = new Pg.default.Client({ connectionString: server.url })
+      const lost = new Promise((resolve) => client.on("error", resolve))
+      yield* Effect.promise(() => client.connect())
+      yield* Effect.promise(() => client.query("create table kept as select 7 as n"))
+      const { pid } = started
+      yield* started.kill
+      yield* Effect.promise(() => lost)
+      assert.isFalse(isRunning(pid))
+      assert.include(String((yield* Effect.flip(query(server.url, "select 1"))).cause), "ECONNREFUSED")
+      yield* started.kill
+      yield* started.start
+      assert.notStrictEqual(started.pid, pid)
+      assert.deepStrictEqual(yield* query(server.url, "select n from kept"), [{ n: 7 }])
+      assert.include((yield* Effect.flip(started.start)).message, "runs already")
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(isGone(started))
+    }))
+
+  it.scopedLive("killed when its scope closes, it is gone with its directory", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const started = Option.getOrThrow((yield* Scope.extend(PgServer.make(), scope)).started)
+      yield* started.kill
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(isGone(started))
+    }))
+
   it.scopedLive("leaves nothing behind when it is interrupted while it starts", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory

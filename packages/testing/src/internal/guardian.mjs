@@ -5,8 +5,8 @@
  * where a terminal's Ctrl-C does not reach it, and takes the end of its input, which the kernel guarantees however the
  * owner dies, as the order to stop the server and to remove its directory.
  *
- * The protocol: one line of JSON in (what the server needs to know), one line of JSON out (`Ready` or `Failed`), then
- * silence.
+ * The protocol: one line of JSON in (what the server needs to know), one line of JSON out (`Ready` or `Failed`). After that
+ * each line is a word, `kill` or `start`, answered by one line of JSON when it is done: `Killed`, `Started` or `Failed`.
  *
  * @internal
  */
@@ -20,6 +20,8 @@ import * as ReadLine from "node:readline"
 /**
  * @typedef {{ readonly port: number, readonly pid: number, readonly directory: string, readonly pidFile: string,
  *   readonly version: string }} Ready
+ * @typedef {{ readonly pid: number }} Started
+ * @typedef {{}} Killed
  * @typedef {{ readonly reason: "UnsupportedPlatform" | "NoUnprivilegedUser" | "StartFailed", readonly message: string }} Failed
  * @typedef {{ readonly uid?: number, readonly gid?: number }} Identity
  */
@@ -28,6 +30,9 @@ export const host = "127.0.0.1"
 
 /** Another process may take the free port between our looking and the server's binding it. */
 const portAttempts = 5
+
+/** How long the processes of a killed server may keep a new one from its place. */
+const restartMillis = 10_000
 
 export class Failure extends Error {
   /**
@@ -162,9 +167,7 @@ export const start = (command, args, cwd, identity) => {
 }
 
 /**
- * Starts a server on a free port, and again on another when that one was taken meanwhile.
- *
- * @param {{
+ * @typedef {{
  *   readonly name: string
  *   readonly command: string
  *   readonly args: (port: number) => ReadonlyArray<string>
@@ -172,34 +175,107 @@ export const start = (command, args, cwd, identity) => {
  *   readonly identity: Identity
  *   readonly isReady: (output: string) => boolean
  *   readonly isTaken: (output: string) => boolean
- * }} options
+ * }} Serve
+ */
+
+/**
+ * How the server was started, so that it can be started again.
+ *
+ * @type {{ readonly options: Serve, readonly port: number } | undefined}
+ */
+let served
+
+/**
+ * One attempt, answered by the server's process id, or by nothing when it would not start.
+ *
+ * @param {Serve} options
+ * @param {number} port
+ * @returns {Promise<number | undefined>}
+ */
+const launch = async ({ args, command, cwd, identity, isReady }, port) => {
+  const server = start(command, args(port), cwd, identity)
+  const ready = await new Promise((resolve, reject) => {
+    server.once("error", reject)
+    const look = () => {
+      if (isReady(output.text)) {
+        resolve(true)
+      }
+    }
+    server.stdout.on("data", look)
+    server.stderr.on("data", look)
+    server.once("close", () => resolve(false))
+  })
+  return ready ? server.pid : undefined
+}
+
+/** @param {Serve} options */
+const didNotStart = ({ name }) => new Failure("StartFailed", `${name} did not start: ${output.text.trim()}`)
+
+/**
+ * Starts a server on a free port, and again on another when that one was taken meanwhile.
+ *
+ * @param {Serve} options
  * @returns {Promise<{ readonly port: number, readonly pid: number }>}
  */
-export const serve = async ({ args, command, cwd, identity, isReady, isTaken, name }) => {
+export const serve = async (options) => {
   for (let attempt = 1;; attempt++) {
     const port = await freePort()
-    const server = start(command, args(port), cwd, identity)
-    const ready = await new Promise((resolve, reject) => {
-      server.once("error", reject)
-      const look = () => {
-        if (isReady(output.text)) {
-          resolve(true)
-        }
-      }
-      server.stdout.on("data", look)
-      server.stderr.on("data", look)
-      server.once("close", () => resolve(false))
-    })
-    if (ready && server.pid !== undefined) {
-      return { port, pid: server.pid }
+    const pid = await launch(options, port)
+    if (pid !== undefined) {
+      served = { options, port }
+      return { port, pid }
     }
-    if (attempt === portAttempts || !isTaken(output.text)) {
-      throw new Failure("StartFailed", `${name} did not start: ${output.text.trim()}`)
+    if (attempt === portAttempts || !options.isTaken(output.text)) {
+      throw didNotStart(options)
     }
   }
 }
 
-/** @param {Ready | Failed} message */
+/**
+ * Starts a killed server again. Its other processes take a moment to notice that it is dead.
+ *
+ * @returns {Promise<Started>}
+ */
+const restart = async () => {
+  if (served === undefined || isRunning(child)) {
+    throw new Failure("StartFailed", "The server runs already.")
+  }
+  const { options, port } = served
+  for (const began = Date.now();;) {
+    const pid = await launch(options, port)
+    if (pid !== undefined) {
+      return { pid }
+    }
+    if (Date.now() - began > restartMillis || !options.isTaken(output.text)) {
+      throw didNotStart(options)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/**
+ * Kills the server as the kernel does when memory runs out.
+ *
+ * @returns {Promise<Killed>}
+ */
+const kill = async () => {
+  if (isRunning(child)) {
+    const killed = child
+    const exited = new Promise((resolve) => killed.once("exit", resolve))
+    killed.kill("SIGKILL")
+    await exited
+  }
+  return {}
+}
+
+/**
+ * @param {import("node:child_process").ChildProcess | undefined} process
+ * @returns {process is import("node:child_process").ChildProcess}
+ */
+const isRunning = (process) =>
+  process !== undefined && process.pid !== undefined && process.exitCode === null && process.signalCode === null
+
+/** @param {Ready | Started | Killed | Failed} message */
 const report = (message) => {
   process.stdout.write(`${JSON.stringify(message)}\n`)
 }
@@ -214,8 +290,8 @@ const stop = async (signals) => {
     return
   }
   stopping = true
-  const running = child
-  if (running !== undefined && running.pid !== undefined && running.exitCode === null && running.signalCode === null) {
+  if (isRunning(child)) {
+    const running = child
     const exited = new Promise((resolve) => running.once("exit", resolve))
     for (const [signal, millis] of signals) {
       running.kill(signal)
@@ -238,8 +314,19 @@ const stop = async (signals) => {
   process.exit(0)
 }
 
+/** @param {unknown} cause */
+const reportFailure = (cause) => {
+  if (!stopping) {
+    report(
+      cause instanceof Failure
+        ? { reason: cause.reason, message: cause.message }
+        : { reason: "StartFailed", message: String(cause) }
+    )
+  }
+}
+
 /**
- * Waits for the order to start and for the end of the input.
+ * Waits for the order to start, for later orders, and for the end of the input.
  *
  * @template Settings
  * @param {ReadonlyArray<readonly [NodeJS.Signals, number]>} signals how to stop the server
@@ -251,13 +338,7 @@ export const guard = (signals, launch) => {
       const launched = await launch(settings)
       report({ ...launched, directory: /** @type {string} */ (directory) })
     } catch (cause) {
-      if (!stopping) {
-        report(
-          cause instanceof Failure
-            ? { reason: cause.reason, message: cause.message }
-            : { reason: "StartFailed", message: String(cause) }
-        )
-      }
+      reportFailure(cause)
       await stop(signals)
     }
   }
@@ -267,6 +348,9 @@ export const guard = (signals, launch) => {
   // The owner may be gone before it has read the answer.
   process.stdout.on("error", () => {})
   const lines = ReadLine.createInterface({ input: process.stdin })
-  lines.once("line", (line) => void main(JSON.parse(line)))
+  lines.once("line", (line) => {
+    void main(JSON.parse(line))
+    lines.on("line", (word) => void (word === "kill" ? kill() : restart()).then(report, reportFailure))
+  })
   lines.once("close", () => void stop(signals))
 }

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
+import type * as Net from "node:net"
 import * as Path from "node:path"
 import * as ReadLine from "node:readline"
 import type * as Stream from "node:stream"
@@ -24,9 +25,19 @@ export interface Ready {
   readonly pidFile: string
 }
 
+/** a server that can be killed, and started again under another process id @internal */
+export interface Running extends Ready {
+  readonly kill: Effect.Effect<void>
+  readonly start: Effect.Effect<void, StartError>
+}
+
 interface Guardian {
   readonly process: ChildProcess.ChildProcessByStdio<Stream.Writable, Stream.Readable, null>
   ready: Ready | undefined
+  /** what is done with its next answer */
+  answered: (answer: any) => void
+  /** one question at a time */
+  readonly turn: Effect.Semaphore
 }
 
 /** A guardian needs at most six seconds to stop its server and removes the directory after that. */
@@ -40,11 +51,22 @@ export const startFailed = (message: string): StartError => ({ reason: "StartFai
  *
  * @internal
  */
-export const start = (path: string, settings: object): Effect.Effect<Ready, StartError, Scope.Scope> =>
-  Effect.flatMap(
-    Effect.acquireRelease(Effect.sync(() => spawnGuardian(path)), stop),
-    (guardian) => request(guardian, settings)
-  )
+export const start = (path: string, settings: object): Effect.Effect<Running, StartError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const guardian = yield* Effect.acquireRelease(Effect.sync(() => spawnGuardian(path)), stop)
+    const ready = yield* ask<Ready>(guardian, JSON.stringify(settings))
+    guardian.ready = ready
+    return {
+      ...ready,
+      get pid() {
+        return guardian.ready!.pid
+      },
+      kill: Effect.orDie(ask(guardian, "kill")),
+      start: Effect.map(ask<{ readonly pid: number }>(guardian, "start"), ({ pid }) => {
+        guardian.ready = { ...ready, pid }
+      })
+    }
+  })
 
 const spawnGuardian = (path: string): Guardian => {
   const { NODE_OPTIONS: _, ...env } = process.env
@@ -56,38 +78,48 @@ const spawnGuardian = (path: string): Guardian => {
   })
   // A guardian that has died is noticed by its exit; a pipe that breaks with it says nothing more.
   child.stdin.on("error", () => {})
-  return { process: child, ready: undefined }
+  const guardian: Guardian = {
+    process: child,
+    ready: undefined,
+    answered: () => {},
+    turn: Effect.unsafeMakeSemaphore(1)
+  }
+  ReadLine.createInterface({ input: child.stdout }).on("line", (line) => guardian.answered(JSON.parse(line)))
+  return guardian
 }
 
-const request = (guardian: Guardian, settings: object): Effect.Effect<Ready, StartError> =>
-  Effect.async((resume) => {
+const ask = <A extends object>(guardian: Guardian, line: string): Effect.Effect<A, StartError> =>
+  guardian.turn.withPermits(1)(Effect.async<A, StartError>((resume) => {
     const child = guardian.process
+    hold(child)
     const onError = (error: Error) => resume(Effect.fail(startFailed(`No process could be started: ${error.message}.`)))
     const onExit = () => resume(Effect.fail(startFailed("The process that guards the server ended too early.")))
-    child.on("error", onError)
+    child.once("error", onError)
     child.once("exit", onExit)
-    ReadLine.createInterface({ input: child.stdout }).once("line", (line) => {
-      const answer: Ready | StartError = JSON.parse(line)
+    guardian.answered = (answer: A | StartError) => {
+      child.removeListener("error", onError)
       child.removeListener("exit", onExit)
-      if ("reason" in answer) {
-        resume(Effect.fail(answer))
-        return
-      }
-      guardian.ready = answer
       unref(child)
-      resume(Effect.succeed(answer))
-    })
-    child.stdin.write(`${JSON.stringify(settings)}\n`)
-  })
+      resume("reason" in answer ? Effect.fail(answer) : Effect.succeed(answer))
+    }
+    if (child.exitCode !== null || child.signalCode !== null) onExit()
+    else child.stdin.write(`${line}\n`)
+  }))
+
+/** Its answer is waited for. */
+const hold = (child: Guardian["process"]): void => {
+  child.ref()
+  for (const pipe of pipes(child)) pipe.ref()
+}
 
 /** A server nobody stopped must not keep the process alive: the guardian cleans up once the process has ended. */
 const unref = (child: Guardian["process"]): void => {
   child.unref()
-  child.stdout.destroy()
-  if ("unref" in child.stdin && typeof child.stdin.unref === "function") {
-    child.stdin.unref()
-  }
+  for (const pipe of pipes(child)) pipe.unref()
 }
+
+/** Node's types don't know that they are sockets. */
+const pipes = (child: Guardian["process"]) => [child.stdin, child.stdout] as unknown as ReadonlyArray<Net.Socket>
 
 const stop = (guardian: Guardian): Effect.Effect<void> =>
   Effect.async<void>((resume) => {

@@ -170,7 +170,8 @@ guard([["SIGINT", 3000], ["SIGQUIT", 2000], ["SIGKILL", 1000]], async (/** @type
     cwd: home,
     identity,
     isReady: (output) => output.includes("ready to accept connections"),
-    isTaken: (output) => output.includes("could not bind")
+    // the second: by the processes of a server that was killed
+    isTaken: (output) => /could not bind|still in use/.test(output)
   })
   return { port, pid, version, pidFile: Path.join(dataDirectory, "postmaster.pid") }
 })

@@ -11,7 +11,7 @@ import * as pgBinaries from "./pgBinaries.js"
 export interface Started {
   readonly version: string
   readonly dataDirectory: string
-  readonly pid: number
+  readonly running: guardian.Running
 }
 
 /** @internal */
@@ -51,12 +51,13 @@ export const startFrom = (
 ): Effect.Effect<Parts, guardian.StartError, Scope.Scope> =>
   Effect.gen(function*() {
     const password = Crypto.randomBytes(18).toString("hex")
-    const { directory, pid, port, version } = yield* guardian.start(guardianPath, {
+    const running = yield* guardian.start(guardianPath, {
       ...binaries,
       ...options,
       user,
       password
     })
+    const { directory, port, version } = running
     return {
       url: `postgres://${user}:${password}@${host}:${port}/${database}`,
       host,
@@ -64,7 +65,7 @@ export const startFrom = (
       user,
       password,
       database,
-      started: Option.some({ version, dataDirectory: Path.join(directory, "data"), pid })
+      started: Option.some({ version, dataDirectory: Path.join(directory, "data"), running })
     }
   })
 
