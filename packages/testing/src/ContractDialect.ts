@@ -64,6 +64,8 @@ export type Capability =
 export type Capabilities = Readonly<Record<Capability, true | string>>
 
 /**
+ * Where a server listens.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -16,6 +16,8 @@ import * as Data from "effect/Data"
 export type Reason = "wrong result" | "untyped error" | "timed out" | "defect" | "leaked connection"
 
 /**
+ * Why a row of the contract failed.
+ *
  * @since 0.1.0
  * @category errors
  */

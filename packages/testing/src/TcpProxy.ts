@@ -8,12 +8,16 @@ import type * as Scope from "effect/Scope"
 import * as internal from "./internal/tcpProxy.js"
 
 /**
+ * What a proxy is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~@dbpool/testing/TcpProxy"
 
 /**
+ * The type of what a proxy is recognised by.
+ *
  * @since 0.1.0
  * @category type ids
  */
