@@ -1,3 +1,4 @@
+import * as Pool from "@dbpool/core/Pool"
 import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -5,7 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
-import { failsWith, hold, makePool, refusal, settle, start, timed, use, warm } from "./support.js"
+import { failsWith, hold, makePool, optionsOf, refusal, settle, start, timed, use, warm } from "./support.js"
 
 describe("validate", () => {
   it.scoped("is asked after validateAfterIdle, and not before", () =>
@@ -116,6 +117,21 @@ describe("validate", () => {
       yield* TestClock.adjust("9 seconds")
       assert.strictEqual((yield* pool.stats).retired.idleTimeout, 1)
     }))
+})
+
+describe("validateAfterIdle of zero", () => {
+  // a clock that never stands still: what was just validated is not validated again
+  it.live("validates once for each lease", () =>
+    Effect.gen(function*() {
+      const server = yield* SimulatedServer.make
+      const pool = yield* Pool.make({ ...optionsOf(server), maxConnections: 1, validateAfterIdle: 0 })
+      yield* use(pool)
+      for (const times of [1, 2, 3]) {
+        yield* Effect.yieldNow()
+        yield* use(pool, { timeout: "10 seconds" })
+        assert.strictEqual(server.calls.validate, times)
+      }
+    }).pipe(Effect.scoped))
 })
 
 describe("validateTimeout", () => {

@@ -223,7 +223,7 @@ export class Engine<C> {
       this.retire(entry, "stale")
       if (outcome === "timedOut") Housekeeping.discardSuspects(this, begunAt)
     }
-    this.tick()
+    this.tick(now)
   }
 
   /** No statement is running any more, but the session has to be restored. */
@@ -370,8 +370,7 @@ export class Engine<C> {
   }
 
   /** Looks at everything that time may have made due. */
-  tick(): void {
-    const now = this.now()
+  tick(now = this.now()): void {
     this.alarm.set(Housekeeping.sweep(this, now), now)
     this.pump(now)
   }

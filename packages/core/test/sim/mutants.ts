@@ -68,6 +68,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     rule: 3,
+    name: "what was just found valid is looked at with a later clock",
+    file: "engine.ts",
+    find: "    this.tick(now)\n",
+    replace: "    this.tick()\n"
+  },
+  {
+    rule: 3,
     name: "lost wake-up: a return does not look at the queue",
     file: "engine.ts",
     find: "if (this.queue.size > 0 || entry.softAt <= now || ",

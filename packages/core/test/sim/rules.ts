@@ -60,6 +60,9 @@ export class Rules {
     count(this.coverage, what)
   }
 
+  /** found valid last, and in which step */
+  private valid: { readonly entry: Entry<Socket>; readonly step: number } | undefined
+
   private watchStates(): void {
     const { engine, world } = this
     const { ledger } = engine
@@ -73,6 +76,10 @@ export class Rules {
       if (from === State.connecting && to === State.idle) this.openedAt.set(entry, engine.now())
       if (from === State.connecting && to === State.closing) this.checkDropped(entry)
       if (from === State.idle && to === State.leased) this.checkLent(entry)
+      if (from === State.reserved && to === State.idle) this.valid = { entry, step: world.steps }
+      if (to === State.reserved && this.valid?.entry === entry && this.valid.step === world.steps) {
+        this.blame(3, "a connection that has just been found valid is validated again")
+      }
     }
   }
 

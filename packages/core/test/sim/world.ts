@@ -54,6 +54,7 @@ export class World implements Scheduler.Scheduler {
   /** how far the wall clock is off; jumping it must not move anything */
   skew = 0
   steps = 0
+  private looks = 0
   readonly dice: Dice
   readonly clock: Clock.Clock
   readonly lines: Array<string> = []
@@ -118,10 +119,10 @@ export class World implements Scheduler.Scheduler {
     }
   }
 
-  /** the world's clock, for somebody whose timers are watched when they ring */
+  /** The world's clock, for somebody whose timers are watched when they ring. No two looks at it see the same time. */
   makeClock(rings: () => void): Clock.Clock {
     const millis = () => 1_700_000_000_000 + this.now + this.skew
-    const nanos = () => BigInt(Math.round(this.now * 1e6))
+    const nanos = () => BigInt(Math.round(this.now * 1e6) + this.looks++)
     return {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
       unsafeCurrentTimeMillis: millis,
