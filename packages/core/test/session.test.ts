@@ -258,19 +258,26 @@ describe("when a session's connection is gone", () => {
       assert.strictEqual(yield* use(pool), 2)
     }))
 
-  it.scoped("those who come while somebody still holds it are told at once", () =>
-    Effect.gen(function*() {
-      const server = yield* SimulatedServer.make
-      const pool = yield* makePool(server, { maxConnections: 1 })
-      yield* pool.session(Effect.gen(function*() {
-        yield* start(pool.use((connection) => Effect.zipRight(server.kill(connection), Effect.never)))
-        const late = yield* start(timed(use(pool)))
-        assert.isTrue(Option.isSome(yield* Fiber.poll(late)))
-        const { at, exit } = yield* Fiber.join(late)
-        failsWith(exit, "SessionLost")
-        assert.strictEqual(at, 0)
-      })).pipe(Effect.scoped)
-    }))
+  for (const how of ["death", "invalidate"] as const) {
+    it.scoped(`by ${how}, those who wait or come while somebody still holds it are told at once`, () =>
+      Effect.gen(function*() {
+        const server = yield* SimulatedServer.make
+        const pool = yield* makePool(server, { maxConnections: 1 })
+        yield* pool.session(Effect.gen(function*() {
+          const lease = yield* pool.acquire
+          const inside = start(timed(use(pool)))
+          const turns = yield* Effect.zip(start(pool.use(() => Effect.never)), inside)
+          yield* how === "death" ? server.kill(lease.connection) : lease.invalidate
+          yield* settle
+          for (const late of [turns[1], yield* inside]) {
+            assert.isTrue(Option.isSome(yield* Fiber.poll(late)))
+            const { at, exit } = yield* Fiber.join(late)
+            failsWith(exit, "SessionLost")
+            assert.strictEqual(at, 0)
+          }
+        })).pipe(Effect.scoped)
+      }))
+  }
 
   it.scoped("with the pool, later calls fail as they do everywhere", () =>
     Effect.gen(function*() {

@@ -178,6 +178,7 @@ export class Engine<C> {
   invalidate(entry: Entry<C>): void {
     if (entry.state !== State.leased) return
     this.retire(entry, "invalidated")
+    entry.hold?.level?.lose()
     this.pump(this.now())
   }
 

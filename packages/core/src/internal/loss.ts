@@ -21,6 +21,7 @@ export const reported = <C>(engine: Engine<C>, entry: Entry<C>, cause: unknown):
       engine.ledger.move(entry, State.detached)
       engine.replacement.closed(entry)
       engine.retiring(entry, "lost")
+      entry.hold?.level?.lose()
       break
     case State.idle:
       if (engine.now() - entry.provedAt > settled) entry.proven = true
