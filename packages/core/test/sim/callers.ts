@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type { Engine } from "../../src/internal/engine.js"
 import { State } from "../../src/internal/entry.js"
 import type { Level } from "../../src/internal/level.js"
+import type { Lease } from "../../src/Pool.js"
 import type { AcquireError } from "../../src/PoolError.js"
 import type { Blame } from "./broken.js"
 import type { Coverage } from "./coverage.js"
@@ -20,6 +21,10 @@ import type { World } from "./world.js"
 
 /** a busy event loop delays what is due; the world does so by less than that */
 export const slack = 500
+
+/** a lease has ended for the pool a moment later than for its user */
+const hasEnded = (lease: Lease<Socket>): boolean =>
+  (lease as unknown as { readonly hold: { readonly ended: boolean } }).hold.ended
 
 /** what users die of on purpose */
 export const fate = "user died"
@@ -56,6 +61,7 @@ export class Callers {
     private readonly blame: Blame
   ) {
     this.watchWaiting()
+    this.watchInvalidating()
   }
 
   private count(what: string): void {
@@ -84,6 +90,23 @@ export class Callers {
         this.blame("nested", `user ${call.user} waits for a second connection`)
       }
       this.count("a holder waits for a second connection")
+    }
+  }
+
+  /** by a holder, or at the end of a session because of a lease that is still open: nobody else may close it for others */
+  private watchInvalidating(): void {
+    const { engine } = this
+    const invalidate = engine.invalidate.bind(engine)
+    engine.invalidate = (entry) => {
+      if (entry.state === State.leased) {
+        const { connection } = entry
+        for (const lease of connection.leases) if (hasEnded(lease)) connection.leases.delete(lease)
+        if (connection.leases.size === 0) {
+          this.blame("session", `socket ${connection.id} is closed, and nobody who has a lease of it wants that`)
+        }
+        connection.gone = true
+      }
+      invalidate(entry)
     }
   }
 
@@ -147,17 +170,8 @@ export class Callers {
     socket.stays.delete(stay)
     if (kind === "session") {
       this.count(socket.gone ? "session ended, its connection lost" : "session ended")
-      for (const inner of socket.stays) {
-        this.count(`${inner.kind} going on at the end of its session`)
-        // nobody knows whether it is still used
-        if (inner.kind === "lease") socket.gone = true
-      }
+      for (const inner of socket.stays) this.count(`${inner.kind} going on at the end of its session`)
     } else if (kind === "lease" && session?.going === false) this.count("lease ended after its session")
-  }
-
-  /** the connection is no good, its user says */
-  invalidates(stay: Stay): void {
-    stay.socket.gone = true
   }
 
   private answered(call: Call): void {
@@ -211,8 +225,8 @@ export class Callers {
       }
       const session = call.session
       if (session?.going !== true) continue
-      if (call.doomed) return this.blame("session", `user ${call.user} waits for a connection that is gone`)
-      if (session.socket.gone || engine.closing) continue
+      if (session.socket.gone) return this.blame("session", `user ${call.user} waits for a connection that is gone`)
+      if (engine.closing) continue
       if (!isForeign(session.socket, call.place)) {
         return this.blame("session", `user ${call.user} waits for his turn, and nobody else is there`)
       }

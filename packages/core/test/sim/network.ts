@@ -2,6 +2,7 @@
  * A server and the network to it, as bad as the dice say.
  */
 import type * as Pool from "@dbpool/core/Pool"
+import type { Lease as PoolLease } from "@dbpool/core/Pool"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Hooks } from "../../src/internal/hooks.js"
@@ -23,6 +24,8 @@ export class Socket {
   condition: Pool.Condition = "clean"
   /** who uses it right now: one user, and whoever does so inside that */
   readonly stays = new Set<Stay>()
+  /** the leases of it that have not been given back, as the pool sees it */
+  readonly leases = new Set<PoolLease<Socket>>()
   /** the pool knows that it is dead, or was told that it is no good */
   gone = false
   closed = 0
@@ -46,7 +49,7 @@ export class Network {
   readonly sockets: Array<Socket> = []
   /** whether connections that come back clean are reset, too */
   private readonly resetsAll: boolean
-  /** told how long it had taken when a connect is interrupted */
+  /** told how long it had taken when a connect is interrupted; each pool has its own */
   onDialInterrupted: (after: number) => void = () => {}
 
   constructor(readonly world: World) {
@@ -71,11 +74,9 @@ export class Network {
     (socket) => this.close(socket)
   ).pipe(
     Effect.tap((socket) => {
-      const begun = this.world.now
-      return Effect.onInterrupt(
-        this.dial(socket),
-        () => Effect.sync(() => this.onDialInterrupted(this.world.now - begun))
-      )
+      const { onDialInterrupted, world } = this
+      const begun = world.now
+      return Effect.onInterrupt(this.dial(socket), () => Effect.sync(() => onDialInterrupted(world.now - begun)))
     })
   )
 

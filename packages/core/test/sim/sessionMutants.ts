@@ -91,6 +91,13 @@ export const sessionMutants: ReadonlyArray<Mutant> = [
   },
   {
     rule: "session",
+    name: "those who wait for their turn are not told that the connection died",
+    file: "loss.ts",
+    find: "      entry.hold?.level?.lose()\n",
+    replace: ""
+  },
+  {
+    rule: "session",
     name: "a lease that was given back ends with its session once more",
     file: "level.ts",
     find: "[...this.leases].filter(({ ended }) => !ended)",

@@ -88,7 +88,7 @@ export class Users {
     const { callers, engine, world: { dice } } = this
     const options = this.options()
     const leased = Effect.flatMap(([stay, lease]: readonly [Stay, PoolLease<Socket>]) =>
-      Effect.zipRight(this.hold(user, stay, depth), this.spoil(stay, lease))
+      Effect.zipRight(this.hold(user, stay, depth), dice.chance(0.1) ? lease.invalidate : Effect.void)
     )
     return this.call(user, place, options, (ask) => {
       const lease = this.lease(ask, options)
@@ -131,6 +131,7 @@ export class Users {
         const call = yield* ask
         const lease = yield* restore(Lease.acquire(this.engine, options))
         const stay = this.callers.begins(call, "lease", lease.connection)
+        lease.connection.leases.add(lease)
         yield* Effect.addFinalizer(() => Effect.sync(() => this.callers.ends(stay)))
         return [stay, lease] as const
       })
@@ -193,12 +194,6 @@ export class Users {
       if (dice.chance(0.05)) return yield* Effect.fail("user failed")
       if (dice.chance(0.02)) return yield* Effect.die(fate)
     })
-  }
-
-  /** finds that a connection is no good, perhaps */
-  private spoil(stay: Stay, lease: PoolLease<Socket>): Effect.Effect<void> {
-    if (!this.world.dice.chance(0.1)) return Effect.void
-    return Effect.zipRight(Effect.sync(() => this.callers.invalidates(stay)), lease.invalidate)
   }
 
   // ---- many
