@@ -3,6 +3,17 @@
  */
 
 /**
+ * A real Avatica server for tests and examples: Apache's own, from its Maven artifacts, over HSQLDB or H2 in memory. It
+ * can forget connections within seconds, and behave like LindormTable.
+ *
+ * It needs a JDK, and Maven the first time; what Maven gets is kept in `~/.cache/dbpool` (or `$XDG_CACHE_HOME/dbpool`).
+ * The server is killed when the scope closes, and ends by itself when the process dies in any other way.
+ *
+ * @since 0.1.0
+ */
+export * as AvaticaServer from "./AvaticaServer.js"
+
+/**
  * A server that accepts connections and never answers: a deaf network, on the loopback address.
  *
  * @since 0.1.0
