@@ -96,6 +96,14 @@ export type Failure =
   | { readonly _tag: "lost" }
 
 /**
+ * Begins a transaction otherwise than by a statement.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Begin<in C extends DriverConnection> = (connection: C) => Effect.Effect<void, unknown>
+
+/**
  * A dialect: how to connect, what its errors mean, and how its SQL is written.
  *
  * @since 0.1.0
@@ -114,8 +122,11 @@ export interface Driver<C extends DriverConnection = DriverConnection, R = never
   readonly transformRows: (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
   /** Attributes of every span, by the OpenTelemetry conventions. */
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
-  /** The statement that begins a transaction. */
-  readonly begin: (options: TransactionOptions) => string
+  /**
+   * The statement that begins a transaction, or how to begin one where no statement does; `undefined` where the database
+   * has no transactions, which are refused then with `InvalidTransaction`.
+   */
+  readonly begin: ((options: TransactionOptions) => string | Begin<C>) | undefined
   /** What `begin` can say; other options are refused with `InvalidTransaction`. */
   readonly transactionOptions: ReadonlyArray<keyof TransactionOptions>
 }

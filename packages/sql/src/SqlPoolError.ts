@@ -278,14 +278,15 @@ export class TransactionTimeout extends Data.TaggedError("TransactionTimeout")<{
 }
 
 /**
- * A transaction was asked for something impossible, such as options on one nested in another. Nothing was sent.
+ * A transaction was asked for something impossible, such as options on one nested in another, or where the database has
+ * no transactions. Nothing was sent. `option` is the one to blame, if any.
  *
  * @since 0.1.0
  * @category errors
  */
 export class InvalidTransaction extends Data.TaggedError("InvalidTransaction")<{
   readonly pool: string
-  readonly option: string
+  readonly option: string | undefined
   readonly requirement: string
 }> {
   /**
@@ -306,7 +307,8 @@ export class InvalidTransaction extends Data.TaggedError("InvalidTransaction")<{
    * @since 0.1.0
    */
   override get message(): string {
-    return `Pool "${this.pool}": transaction option ${this.option} ${this.requirement}`
+    const culprit = this.option === undefined ? "a transaction" : `transaction option ${this.option}`
+    return `Pool "${this.pool}": ${culprit} ${this.requirement}`
   }
 }
 

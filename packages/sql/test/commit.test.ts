@@ -1,11 +1,13 @@
 import * as SqlPool from "@dbpool/sql/SqlPool"
+import type { TransactionOptions } from "@dbpool/sql/Transaction"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { deaf, hang, lose, refuse, unsent } from "./server.js"
-import { failsWith, makeOne, settle, start } from "./support.js"
+import type { FakeConnection } from "./server.js"
+import { deaf, FakeServer, hang, lose, refuse, unsent } from "./server.js"
+import { failsWith, makeOne, makePool, settle, start } from "./support.js"
 
 describe("a transaction", () => {
   it.scoped("is committed when the effect succeeds, and its value is the effect's", () =>
@@ -54,6 +56,33 @@ describe("a transaction", () => {
       const { pool, server } = yield* makeOne()
       yield* Effect.void.pipe(pool.transaction({ isolation: "serializable", accessMode: "read only" }))
       assert.deepStrictEqual(server.sentOn(1), ["BEGIN serializable read only", "COMMIT"])
+    }))
+
+  it.scoped("begins as the driver does it, and is told so when that fails", () =>
+    Effect.gen(function*() {
+      const server = new FakeServer()
+      const begin = ({ isolation }: TransactionOptions) => (connection: FakeConnection) =>
+        Effect.asVoid(connection.execute(`BEGIN ${isolation} by hand`, [], "object"))
+      server.driver = { ...server.driver, begin }
+      const pool = yield* makePool(server, { maxConnections: 1 })
+      const serializable = pool.transaction({ isolation: "serializable" })
+      yield* pool.client`insert a`.pipe(serializable)
+      assert.deepStrictEqual(server.sentOn(1), ["BEGIN serializable by hand", "insert a", "COMMIT"])
+      server.on("BEGIN", refuse("Permission"))
+      const error = yield* failsWith(pool.client`insert b`.pipe(serializable), "StatementError")
+      assert.strictEqual(error.reason, "Permission")
+      assert.deepStrictEqual(server.data, ["a"])
+    }))
+
+  it.scoped("is refused where the database has none, before anything is sent", () =>
+    Effect.gen(function*() {
+      const server = new FakeServer()
+      server.driver = { ...server.driver, begin: undefined }
+      const pool = yield* makePool(server)
+      const error = yield* failsWith(pool.withTransaction(pool.client`insert a`), "InvalidTransaction")
+      assert.strictEqual(error.option, undefined)
+      assert.include(error.message, "a transaction is nothing that this database knows")
+      assert.deepStrictEqual(server.log, [])
     }))
 
   it.scoped("refuses options that are wrong or that the database has not, before anything is sent", () =>

@@ -93,7 +93,7 @@ export class FakeServer {
     return this.connections[this.connections.length - 1]!
   }
 
-  readonly driver: Driver.Driver<FakeConnection> = {
+  driver: Driver.Driver<FakeConnection> = {
     connect: Effect.acquireRelease(
       Effect.suspend((): Effect.Effect<FakeConnection> => {
         if (this.unreachable) return Effect.interruptible(Effect.never)

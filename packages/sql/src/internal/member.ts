@@ -5,7 +5,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Driver, DriverConnection, Objection } from "../Driver.js"
+import type { Begin, Driver, DriverConnection, Objection } from "../Driver.js"
 import type { QueryOptions } from "../SqlConnection.js"
 import type { SqlPoolConfig } from "../SqlPoolConfig.js"
 import type { QueryError } from "../SqlPoolError.js"
@@ -74,10 +74,18 @@ export class Member implements Channel {
     options?: QueryOptions,
     objection?: Objection
   ): Effect.Effect<any, unknown> {
+    return this.counted(() => this.connection.execute(sql, params, mode, objection, options?.unprepared), options)
+  }
+
+  /** with a statement, or as the driver does it */
+  begin(how: string | Begin<DriverConnection>): Effect.Effect<unknown, unknown> {
+    return typeof how === "string" ? this.send(how, [], "object") : this.counted(() => how(this.connection))
+  }
+
+  private counted<A>(statement: () => Effect.Effect<A, unknown>, options?: QueryOptions): Effect.Effect<A, unknown> {
     return Effect.withFiberRuntime((fiber) => {
       this.statements++
-      const statement = this.connection.execute(sql, params, mode, objection, options?.unprepared)
-      return Timeout.bound(this.dialect, fiber, options, statement)
+      return Timeout.bound(this.dialect, fiber, options, statement())
     })
   }
 

@@ -67,7 +67,8 @@ const check = (
   { driver }: Dialect,
   options: Options<any>,
   isNested: boolean
-): { readonly option: string; readonly requirement: string } | undefined => {
+): { readonly option: string | undefined; readonly requirement: string } | undefined => {
+  if (driver.begin === undefined) return { option: undefined, requirement: "is nothing that this database knows" }
   for (const [option, value] of Object.entries(options)) {
     if (value === undefined) continue
     if (isNested) {
@@ -177,9 +178,10 @@ const lent = <A, E, R, X>(
   )
 }
 
+/** `check` has seen to it that the driver can */
 const begin = ({ dialect }: Transactor, options: Options<any>, { journal, member }: Level) =>
   Effect.mapError(
-    member.proof.before("transaction", member.send(dialect.driver.begin(options), [], "object")),
+    member.proof.before("transaction", member.begin(dialect.driver.begin!(options))),
     (cause) => {
       journal.stale = cause instanceof Stale
       const error = toQueryError(dialect, cause, false)
