@@ -1,14 +1,15 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
-const project = (name: string, options: { readonly postgres: boolean }): TestProjectInlineConfiguration => ({
+type Server = "pgServer" | "avaticaServer"
+
+const project = (name: string, ...servers: ReadonlyArray<Server>): TestProjectInlineConfiguration => ({
   extends: true,
   test: {
     name,
     root: `packages/${name}`,
     include: ["test/**/*.test.ts"],
-    ...(options.postgres
-      ? { globalSetup: ["../testing/test/setup/pgServer.ts"], setupFiles: ["../testing/test/setup/pgServerUrl.ts"] }
-      : {})
+    globalSetup: servers.map((server) => `../testing/test/setup/${server}.ts`),
+    setupFiles: servers.map((server) => `../testing/test/setup/${server}Url.ts`)
   }
 })
 
@@ -24,11 +25,12 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 30_000,
     projects: [
-      project("core", { postgres: false }),
-      project("testing", { postgres: false }),
-      project("sql", { postgres: false }),
-      project("sql-pg", { postgres: true }),
-      project("examples", { postgres: true })
+      project("core"),
+      project("testing"),
+      project("sql"),
+      project("sql-pg", "pgServer"),
+      project("sql-lindorm", "avaticaServer"),
+      project("examples", "pgServer")
     ]
   }
 })
