@@ -109,15 +109,7 @@ export const PgServer: Context.Tag<PgServer, PgServer> = Context.GenericTag<PgSe
 const fromParts = ({ started, ...parts }: internal.Parts): PgServer => ({
   [TypeId]: TypeId,
   ...parts,
-  started: Option.map(started, ({ dataDirectory, running, version }) => ({
-    version,
-    dataDirectory,
-    get pid() {
-      return running.pid
-    },
-    kill: running.kill,
-    start: Effect.mapError(running.start, toPublic)
-  }))
+  started: Option.map(started, internal.publish(toPublic))
 })
 
 const toPublic = ({ message, reason }: StartError) =>

@@ -61,6 +61,16 @@ export * as Failure from "./Failure.js"
 export * as InterruptSweep from "./InterruptSweep.js"
 
 /**
+ * A real MariaDB server for tests and examples, started from what the machine has installed, or from Debian's packages.
+ *
+ * The server is stopped and its directory removed when the scope closes, and also when the process dies in any other
+ * way, `SIGKILL` included.
+ *
+ * @since 0.1.0
+ */
+export * as MariaServer from "./MariaServer.js"
+
+/**
  * A real PgBouncer in front of a PostgreSQL server, for tests.
  *
  * The program is the one at `DBPOOL_PGBOUNCER`, that of the Debian package `pgbouncer`, or, as root on Debian, that

@@ -7,15 +7,13 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import { execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as ReadLine from "node:readline"
-import { fileURLToPath } from "node:url"
 import * as Pg from "pg"
 import * as pgBinaries from "../src/internal/pgBinaries.js"
 import * as pgServer from "../src/internal/pgServer.js"
+import { eventuallyGone, holdServer, isGone, isRunning, parentOf } from "./processes.js"
 
 const query = (url: string, text: string) =>
   Effect.acquireUseRelease(
@@ -28,30 +26,6 @@ const query = (url: string, text: string) =>
     (client) => Effect.tryPromise(() => client.query(text)),
     (client) => Effect.promise(() => client.end())
   ).pipe(Effect.map((result) => result.rows))
-
-const isRunning = (pid: number) => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Slim Linux images have no `ps`, and macOS has no `/proc`. */
-const parentOf = (pid: number) =>
-  process.platform === "linux"
-    ? Number(/^PPid:\s*(\d+)/m.exec(Fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
-    : Number(execFileSync("ps", ["-o", "ppid=", "-p", String(pid)], { encoding: "utf8" }))
-
-const isGone = (started: { readonly pid: number; readonly dataDirectory: string }) =>
-  !isRunning(started.pid) && !Fs.existsSync(Path.dirname(started.dataDirectory))
-
-const eventuallyGone = (started: { readonly pid: number; readonly dataDirectory: string }) =>
-  Effect.sync(() => isGone(started)).pipe(
-    Effect.repeat({ until: (gone) => gone, schedule: Schedule.spaced("20 millis") }),
-    Effect.timeout("8 seconds")
-  )
 
 const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "dbpool-test-"))),
@@ -75,28 +49,6 @@ const withTmpdir = <A, E, R>(path: string, self: Effect.Effect<A, E, R>) =>
         }
       })
   )
-
-const holdServer = Effect.acquireRelease(
-  Effect.sync(() =>
-    spawn(
-      process.execPath,
-      ["--import", "tsx", fileURLToPath(new URL("./fixtures/holdServer.ts", import.meta.url))],
-      { cwd: fileURLToPath(new URL("..", import.meta.url)), stdio: ["ignore", "pipe", "inherit"] }
-    )
-  ),
-  (child) => Effect.sync(() => child.kill("SIGKILL"))
-).pipe(
-  Effect.flatMap((child) =>
-    Effect.async<
-      { readonly child: typeof child; readonly started: { readonly pid: number; readonly dataDirectory: string } }
-    >((resume) => {
-      child.once("exit", () => resume(Effect.dieMessage("the fixture ended early")))
-      ReadLine.createInterface({ input: child.stdout }).once("line", (line) => {
-        resume(Effect.succeed({ child, started: JSON.parse(line) }))
-      })
-    })
-  )
-)
 
 describe("PgServer", () => {
   it.scopedLive("starts PostgreSQL 18 with the settings asked for", () =>
@@ -207,7 +159,7 @@ describe("PgServer", () => {
 
   it.scopedLive("is gone with its directory when its process is killed", () =>
     Effect.gen(function*() {
-      const { child, started } = yield* holdServer
+      const { child, started } = yield* holdServer("PgServer")
       assert.isTrue(isRunning(started.pid))
       child.kill("SIGKILL")
       yield* eventuallyGone(started)

@@ -46,7 +46,7 @@ export class Failure extends Error {
 }
 
 /** what the server has said last */
-export const output = {
+const output = {
   text: "",
   /** @param {Buffer} chunk */
   add(chunk) {
@@ -154,7 +154,7 @@ const freePort = () =>
  * @param {string} cwd
  * @param {Identity} identity
  */
-export const start = (command, args, cwd, identity) => {
+const start = (command, args, cwd, identity) => {
   if (stopping) {
     throw new Failure("StartFailed", "The owner of the server has gone.")
   }
@@ -167,6 +167,31 @@ export const start = (command, args, cwd, identity) => {
 }
 
 /**
+ * Runs a program to its end.
+ *
+ * @param {string} command
+ * @param {ReadonlyArray<string>} args
+ * @param {string} cwd
+ * @param {Identity} identity
+ * @returns {Promise<void>}
+ */
+export const finish = (command, args, cwd, identity) => {
+  const program = start(command, args, cwd, identity)
+  return new Promise((resolve, reject) => {
+    program.once("error", reject)
+    program.once("close", (code) => {
+      if (code === 0) {
+        resolve()
+      } else {
+        reject(new Failure("StartFailed", `${Path.basename(command)} failed: ${output.text.trim()}`))
+      }
+    })
+  })
+}
+
+/**
+ * `complaints` is what matters of what it says when it does not start; without it, everything.
+ *
  * @typedef {{
  *   readonly name: string
  *   readonly command: string
@@ -175,6 +200,7 @@ export const start = (command, args, cwd, identity) => {
  *   readonly identity: Identity
  *   readonly isReady: (output: string) => boolean
  *   readonly isTaken: (output: string) => boolean
+ *   readonly complaints?: (output: string) => string
  * }} Serve
  */
 
@@ -209,7 +235,8 @@ const launch = async ({ args, command, cwd, identity, isReady }, port) => {
 }
 
 /** @param {Serve} options */
-const didNotStart = ({ name }) => new Failure("StartFailed", `${name} did not start: ${output.text.trim()}`)
+const didNotStart = ({ complaints, name }) =>
+  new Failure("StartFailed", `${name} did not start: ${(complaints?.(output.text) || output.text).trim()}`)
 
 /**
  * Starts a server on a free port, and again on another when that one was taken meanwhile.

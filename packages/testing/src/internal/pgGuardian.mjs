@@ -6,18 +6,7 @@
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import {
-  environment,
-  Failure,
-  give,
-  guard,
-  host,
-  makeDirectory,
-  output,
-  serve,
-  start,
-  unprivileged
-} from "./guardian.mjs"
+import { environment, Failure, finish, give, guard, host, makeDirectory, serve, unprivileged } from "./guardian.mjs"
 
 /**
  * @typedef {{
@@ -114,12 +103,12 @@ const open = (path) => {
  * @param {Identity} identity
  * @returns {Promise<string>}
  */
-const initialize = (settings, binaries, home, identity) => {
+const initialize = async (settings, binaries, home, identity) => {
   const dataDirectory = Path.join(home, "data")
   const passwordFile = Path.join(home, "password")
   Fs.writeFileSync(passwordFile, settings.password, { mode: 0o600 })
   give(passwordFile, identity)
-  const initdb = start(
+  await finish(
     binaries.initdb,
     [
       `--pgdata=${dataDirectory}`,
@@ -134,17 +123,8 @@ const initialize = (settings, binaries, home, identity) => {
     home,
     identity
   )
-  return new Promise((resolve, reject) => {
-    initdb.once("error", reject)
-    initdb.once("close", (code) => {
-      Fs.rmSync(passwordFile, { force: true })
-      if (code === 0) {
-        resolve(dataDirectory)
-      } else {
-        reject(new Failure("StartFailed", `initdb failed: ${output.text.trim()}`))
-      }
-    })
-  })
+  Fs.rmSync(passwordFile)
+  return dataDirectory
 }
 
 /** PostgreSQL calls SIGINT a fast shutdown and SIGQUIT an immediate one. */

@@ -25,6 +25,18 @@ export interface Parts {
   readonly started: Option.Option<Started>
 }
 
+/** a server of ours as users see it, with the errors that they see @internal */
+export const publish =
+  <E>(toPublic: (error: guardian.StartError) => E) => ({ dataDirectory, running, version }: Started) => ({
+    version,
+    dataDirectory,
+    get pid() {
+      return running.pid
+    },
+    kill: running.kill,
+    start: Effect.mapError(running.start, toPublic)
+  })
+
 const user = "dbpool"
 const database = "postgres"
 const host = "127.0.0.1"
