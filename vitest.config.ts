@@ -1,6 +1,7 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
-type Server = "pgServer" | "avaticaServer"
+/** a real server that the tests of a project share */
+type Server = "pgServer" | "mariaServer" | "avaticaServer"
 
 const project = (name: string, ...servers: ReadonlyArray<Server>): TestProjectInlineConfiguration => ({
   extends: true,
@@ -29,8 +30,9 @@ export default defineConfig({
       project("testing"),
       project("sql"),
       project("sql-pg", "pgServer"),
+      project("sql-mysql2", "mariaServer"),
       project("sql-lindorm", "avaticaServer"),
-      project("examples", "pgServer")
+      project("examples", "pgServer", "mariaServer")
     ]
   }
 })

@@ -1,0 +1,109 @@
+/**
+ * What `mysql2` does not declare: the protocol underneath a connection. It hides the status flags of all answers but
+ * those without rows, so they are read here, from the packets, before it sees them.
+ * https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html
+ */
+import type mysql from "mysql2"
+import type { Duplex } from "node:stream"
+
+/** one command of the protocol, from its first packet to the end of its answer */
+export interface Command {
+  /** the state it is in; none before it was sent */
+  readonly next: unknown
+  start: () => null
+  readonly on: (event: "end" | "error" | "result" | "fields", listener: (...args: Array<any>) => void) => void
+}
+
+/** @internal */
+export interface Packet {
+  readonly sequenceId: number
+  readonly buffer: Buffer
+  readonly offset: number
+  readonly isEOF: () => boolean
+  readonly isError: () => boolean
+}
+
+/** @internal */
+export interface Wire {
+  readonly stream: Duplex & { readonly setTimeout?: (millis: number) => void }
+  readonly _command: Command | null | undefined
+  readonly _paused: boolean
+  readonly _isMariaDB: boolean
+  readonly _statements: { readonly clear: () => void }
+  sequenceId: number
+  readonly config: { charsetNumber: number; readonly timezone: string }
+  handlePacket: (packet?: Packet) => void
+  readonly ping: (done: (error: unknown) => void) => Command
+  readonly reset: (done: (error: unknown) => void) => Command
+  readonly changeUser: (options: object, done: (error: unknown) => void) => Command
+  readonly query: (options: object) => Command
+  readonly execute: (options: object) => Command
+  readonly unprepare: (options: object) => void
+  readonly pause: () => void
+  readonly resume: () => void
+}
+
+/** @internal */
+export const wireOf = (client: mysql.Connection): Wire => client as unknown as Wire
+
+const flags = { inTransaction: 1, autocommit: 2, noBackslash: 512, readOnlyTransaction: 0x2000 }
+
+/** What the server has said last about the session. @internal */
+export class Status {
+  private flags = flags.autocommit
+  /** an error says nothing of it; what was open before may be so no more, and the other way round */
+  known = true
+
+  get inTransaction(): boolean {
+    return (this.flags & flags.inTransaction) !== 0
+  }
+
+  get inReadOnlyTransaction(): boolean {
+    return (this.flags & flags.readOnlyTransaction) !== 0
+  }
+
+  get autocommit(): boolean {
+    return (this.flags & flags.autocommit) !== 0
+  }
+
+  get backslash(): boolean {
+    return (this.flags & flags.noBackslash) === 0
+  }
+
+  learn(said: number): void {
+    this.flags = said
+    this.known = true
+  }
+
+  /** nothing is known of what a failed statement has left, except that it was sent in a transaction */
+  forget(): void {
+    this.known = false
+  }
+}
+
+/** a command whose whole answer is an OK packet, which begins as the first packet of other answers may */
+const plain = new WeakSet<Command>()
+
+/** @internal */
+export const isPlain = (command: Command): Command => {
+  plain.add(command)
+  return command
+}
+
+/** Looks at every packet before `mysql2` does; `heard` is called for each. @internal */
+export const listen = (wire: Wire, status: Status, heard: (command: Command | null | undefined) => void): void => {
+  const handle = wire.handlePacket.bind(wire)
+  wire.handlePacket = (packet) => {
+    // what comes while it is paused is handed in again later
+    if (packet !== undefined && !wire._paused) {
+      const command = wire._command
+      // the last word of a server that closes the connection answers nothing, and so is out of order
+      if (packet.sequenceId === 0 && packet.isError()) wire.sequenceId = 0
+      const isBareOk = packet.buffer[packet.offset] === 0 && command !== null && command !== undefined &&
+        plain.has(command)
+      if (packet.isEOF() || isBareOk) status.learn(packet.buffer.readUInt16LE(packet.offset + 3))
+      heard(command)
+    }
+    handle(packet)
+  }
+}
