@@ -92,7 +92,7 @@ export interface MysqlPoolOptions<out R = never> extends SqlPool.Options {
   readonly ssl?: boolean | SslOptions | undefined
   /** Makes the socket, of connections and of cancels, connected or about to be. Default: one to the address above */
   readonly stream?: (() => Duplex) | undefined
-  /** The character set of the session, or its collation. Default: `utf8mb4` */
+  /** The character set of the session, or a collation of it. Default: `utf8mb4_unicode_ci` */
   readonly charset?: string | undefined
   /** What the server's `session_connect_attrs` shows as `program_name`. Default: `dbpool` */
   readonly applicationName?: string | undefined

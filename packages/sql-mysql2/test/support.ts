@@ -57,7 +57,8 @@ export const eventually = <A, E, R>(
     self,
     (a) => holds(a) ? Effect.succeed(a) : Effect.zipRight(Effect.sleep("5 millis"), look)
   )
-  return look.pipe(
+  // finalizers wait for things, too, and must not do so for ever
+  return Effect.interruptible(look).pipe(
     Effect.timeoutFail({ duration: "5 seconds", onTimeout: () => new Error(`never happened: ${what}`) }),
     Effect.orDie
   )

@@ -23,6 +23,8 @@ export interface Target<R> {
   /** in milliseconds, or `Infinity` */
   readonly readTimeout: number
   readonly writeTimeout: number
+  readonly charset: string
+  readonly collation: string
 }
 
 type Refuse = (option: string, requirement: string) => Effect.Effect<never, InvalidPoolConfig>
@@ -92,7 +94,11 @@ export const resolve = <R>(
     const database = options.database ?? fromUrl.database
     const username = options.username ?? fromUrl.username
     const ssl = options.ssl === undefined ? fromUrl.ssl : options.ssl
-    const charset = options.charset ?? fromUrl.charset
+    const charset = options.charset ?? fromUrl.charset ?? "utf8mb4_unicode_ci"
+    if (!(charset.toUpperCase() in Charsets)) {
+      yield* refuse("charset", `must be a character set or a collation that MySQL has, not "${charset}"`)
+    }
+    const collation = collationOf(charset)
     const config: mysql.ConnectionOptions = {
       ...driver,
       ...(driver.typeCast === undefined ? {} : { typeCast: driver.typeCast }),
@@ -101,7 +107,7 @@ export const resolve = <R>(
         port,
         database,
         user: username,
-        charset,
+        charset: collation,
         ssl: ssl === true ? { rejectUnauthorized: true, verifyIdentity: true } : ssl === false ? undefined : ssl
       }),
       // the server may ask for any file of this machine, unless the program has said which ones it may have
@@ -114,20 +120,18 @@ export const resolve = <R>(
       // the pool's own bound ends the whole attempt
       connectTimeout: 0
     }
-    yield* Effect.try({
-      try: () => new (mysql as unknown as ConfigModule).ConnectionConfig({ ...config }),
-      catch: () => undefined
-    }).pipe(Effect.catchAll(() =>
-      charset !== undefined && !isCharset(charset)
-        ? refuse("charset", `must be a character set or a collation that MySQL has, not "${charset}"`)
-        : refuse("ssl", "must be true, false, or an object of TLS options")
-    ))
+    yield* Effect.orElse(
+      Effect.try(() => new ConnectionConfig({ ...config })),
+      () => refuse("ssl", "must be true, false, or an object of TLS options")
+    )
     return {
       host: options.socketPath ?? host,
       port,
       database,
       username,
       password,
+      charset: collation.split("_")[0]!,
+      collation,
       config,
       dial: options.stream ?? dialer(options, host, port, options.keepAlive !== false, keepAliveDelay),
       readTimeout: yield* PoolConfig.bound(pool, "readTimeout", options.readTimeout ?? Infinity),
@@ -135,13 +139,16 @@ export const resolve = <R>(
     }
   })
 
-/** `mysql2` exports it, but does not say so */
-interface ConfigModule {
+/** `mysql2` exports them, but does not say so */
+const { Charsets, ConnectionConfig } = mysql as unknown as {
   readonly ConnectionConfig: new(options: mysql.ConnectionOptions) => unknown
+  /** the numbers of collations, and of the default collation of each character set by the name of that */
   readonly Charsets: Readonly<Record<string, number>>
 }
 
-const isCharset = (name: string): boolean => name.toUpperCase() in (mysql as unknown as ConfigModule).Charsets
+/** the first of those that have the number has the full name */
+const collationOf = (charset: string): string =>
+  Object.keys(Charsets).find((name) => Charsets[name] === Charsets[charset.toUpperCase()])!.toLowerCase()
 
 const dialer = (
   { poolConfig, socketPath }: MysqlPoolOptions<any>,
@@ -152,7 +159,7 @@ const dialer = (
 ) =>
 (): net.Socket =>
   socketPath === undefined
-    ? net.connect({
+    ? dialTo(host, {
       host,
       port,
       noDelay: true,
@@ -161,6 +168,15 @@ const dialer = (
       ...defined({ localAddress: poolConfig?.localAddress })
     })
     : net.connect(socketPath)
+
+/**
+ * `mysql2` leaves it to Node whose certificate is the right one, and Node looks at a field of the socket that it does not
+ * fill in itself for addresses: without it the certificate would have to be that of `localhost`.
+ *
+ * @internal
+ */
+export const dialTo = (host: string, options: net.TcpNetConnectOpts): net.Socket =>
+  Object.assign(net.connect(options), net.isIP(host) === 0 ? {} : { _host: host })
 
 interface FromUrl {
   readonly host?: string

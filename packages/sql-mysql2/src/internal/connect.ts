@@ -32,6 +32,7 @@ export const connector = <R>(
       control,
       readTimeout: target.readTimeout,
       writeTimeout: target.writeTimeout,
+      setNames: `SET NAMES ${target.charset} COLLATE ${target.collation}`,
       hasNoReset: false,
       unpreparable: new Set()
     }
@@ -74,7 +75,8 @@ const introduce = (connection: MysqlConnection, socket: Duplex): Effect.Effect<v
         remote: host === undefined || port === undefined ? undefined : { host, port }
       }
     }),
-    Effect.catchIf(isServerError, () => Effect.void)
+    // an error does not say what the session is like
+    Effect.catchIf(isServerError, () => connection.validate)
   )
 
 /** what a failed attempt leaves is closed now, not when the connection of the next one is */

@@ -28,7 +28,7 @@ import type { Results } from "./results.js"
 import { Answer } from "./results.js"
 import * as rows from "./rows.js"
 import type { Command, Wire } from "./wire.js"
-import { isPlain, listen, Status, wireOf } from "./wire.js"
+import { expects, isPlain, listen, Status, wireOf } from "./wire.js"
 
 type Mode = "object" | "array" | "raw"
 
@@ -37,6 +37,8 @@ export interface Shared {
   readonly control: Control
   readonly readTimeout: number
   readonly writeTimeout: number
+  /** the statement that sets the character set of the login */
+  readonly setNames: string
   /** the server does not know COM_RESET_CONNECTION */
   hasNoReset: boolean
   /** statements that cannot be prepared */
@@ -50,6 +52,8 @@ export interface Statement {
   /** as a text, into which the parameters are written; else prepared */
   readonly isText: boolean
   readonly asArrays: boolean
+  /** it is none of the program's, and what the program has to say about values is not meant for it */
+  readonly isOwn?: boolean
   /** it is not sent again, whatever the server says */
   readonly isLast?: boolean
 }
@@ -210,7 +214,12 @@ export class MysqlConnection implements DriverConnection {
       this.shared.hasNoReset = true
       return this.changeUser
     })
-  ).pipe(Effect.zipRight(Effect.suspend(() => this.commitItself)))
+  ).pipe(Effect.zipRight(Effect.suspend(() => Effect.zipRight(this.setNames, this.commitItself))))
+
+  /** MySQL goes back to the server's own character set, MariaDB to that of the login */
+  private readonly setNames: Effect.Effect<void, unknown> = Effect.suspend(() =>
+    this.wire._isMariaDB ? Effect.void : Effect.asVoid(this.text(this.shared.setNames))
+  )
 
   /** single statements are to commit by themselves, even where the server is configured otherwise */
   readonly commitItself: Effect.Effect<void, unknown> = Effect.suspend(() =>
@@ -235,7 +244,7 @@ export class MysqlConnection implements DriverConnection {
         this.run(
           undefined,
           true,
-          (running) => this.send(running, { sql, params: [], isText: true, asArrays: true }, answer)
+          (running) => this.send(running, { sql, params: [], isText: true, asArrays: true, isOwn: true }, answer)
         ),
         () => answer.rows
       )
@@ -313,14 +322,15 @@ export class MysqlConnection implements DriverConnection {
    * `mysql2` keeps what it has prepared; what the server says about that concerns nobody else.
    */
   send(running: Running, statement: Statement, results: Results): Command {
-    const { asArrays, isText, params, sql } = statement
+    const { asArrays, isOwn, isText, params, sql } = statement
     if (typeof sql !== "string" || !Array.isArray(params)) {
       throw new ClientError(new TypeError("a statement is a text and an array of parameters"))
     }
     const options = isText
-      ? { sql: Parameters.format(sql, params, this.dialect), rowsAsArray: asArrays }
+      ? { sql: Parameters.format(sql, params, this.dialect), rowsAsArray: asArrays, ...(isOwn ? plainRows : {}) }
       : { sql, values: params.map(Parameters.toSend), rowsAsArray: asArrays }
     const command = isText ? this.wire.query(options) : this.wire.execute(options)
+    if (!isText) expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
     let isOver = false
     const ends = (error?: unknown) => {
       if (isOver) return
@@ -388,7 +398,7 @@ export class MysqlConnection implements DriverConnection {
     if (fatal === true) {
       return this.breaks(error, /in closed state/.test(message ?? "") ? new Unsent(error) : error)
     }
-    this.settles(running, new ClientError(error))
+    this.settles(running, error instanceof ClientError ? error : new ClientError(error))
     // what it could not read is followed by more that it would take for the answer to something else
     if (running.answered) this.breaks(error)
   }
@@ -484,6 +494,8 @@ export class MysqlConnection implements DriverConnection {
     })
   }
 }
+
+const plainRows = { typeCast: true }
 
 const mostUnpreparable = 1000
 

@@ -4,8 +4,8 @@
  * a while.
  */
 import mysql from "mysql2"
-import * as net from "node:net"
 import type { Duplex } from "node:stream"
+import { dialTo } from "./config.js"
 
 /** how a connection is found on its server, and how it is made sure that it is that server @internal */
 export interface Address {
@@ -50,9 +50,10 @@ export class Control {
     const key = remote === undefined ? "" : `${remote.host} ${remote.port}`
     let line = this.lines.get(key)
     if (line === undefined) {
+      const login = this.login()
       line = new Line(
         // the address that is connected, not the name it was found by: the name may lead to another server by now
-        { ...this.login(), stream: remote === undefined ? this.dial : () => net.connect(remote) },
+        { ...login, stream: remote === undefined ? this.dial : () => dialTo(login.host ?? "", remote) },
         () => this.lines.delete(key)
       )
       this.lines.set(key, line)
@@ -80,7 +81,7 @@ class Line {
     this.client.on("error", (error: unknown) => this.end(error))
     this.client.on("end", () => this.end(new Error("the server closed the connection that cancels")))
     this.bound()
-    this.client.query({ sql: whoAreYou, rowsAsArray: true }, (error: unknown, rows: any) => {
+    this.client.query({ sql: whoAreYou, rowsAsArray: true, typeCast: true }, (error: unknown, rows: any) => {
       if (error !== null) return this.end(error)
       this.server = String(rows[0][1])
       this.next()

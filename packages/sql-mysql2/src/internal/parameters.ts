@@ -17,8 +17,15 @@ export const toSend = (value: unknown): unknown => {
     if (value >= int64.least && value <= int64.most) return mysql.TypedParameter.BIGINT(value)
     return value > 0n && value <= uint64 ? mysql.TypedParameter.BIGINT.unsigned(value) : String(value)
   }
+  if (typeof value === "symbol") throw unsendable("a symbol")
   return value instanceof Uint8Array && !Buffer.isBuffer(value) ? Buffer.from(value) : value
 }
+
+const unsendable = (what: string) => new ClientError(new TypeError(`a parameter cannot be ${what}`))
+
+/** @internal */
+export const miscounted = (given: number, expected: number) =>
+  new ClientError(new TypeError(`${given} parameters for ${expected} placeholders`))
 
 /** what a session makes of texts @internal */
 export interface Dialect {
@@ -42,7 +49,7 @@ export const format = (sql: string, params: ReadonlyArray<unknown>, dialect: Dia
     (token) => token === "?" ? literal(params[used++], dialect) : token
   )
   if (used === params.length) return text
-  throw new ClientError(new TypeError(`${params.length} parameters for ${used} placeholders`))
+  throw miscounted(params.length, used)
 }
 
 const literal = (value: unknown, dialect: Dialect): string => {
@@ -62,7 +69,7 @@ const literal = (value: unknown, dialect: Dialect): string => {
       if (value instanceof Uint8Array) return `X'${Buffer.from(value).toString("hex")}'`
       return quote(isPlain(value) ? JSON.stringify(value) : String(value), dialect.backslash)
   }
-  throw new ClientError(new TypeError(`a parameter cannot be ${typeof value === "number" ? value : typeof value}`))
+  throw unsendable(typeof value === "number" ? String(value) : typeof value)
 }
 
 const quote = (text: string, backslash: boolean): string =>

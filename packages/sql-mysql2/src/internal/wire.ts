@@ -10,8 +10,22 @@ import type { Duplex } from "node:stream"
 export interface Command {
   /** the state it is in; none before it was sent */
   readonly next: unknown
-  start: () => null
+  start: (packet: unknown, wire: Wire) => unknown
+  /** of one that executes a prepared statement, once it is prepared */
+  readonly statement?: { readonly parameters: ReadonlyArray<unknown> }
+  readonly emit: (event: "error", error: unknown) => void
   readonly on: (event: "end" | "error" | "result" | "fields", listener: (...args: Array<any>) => void) => void
+}
+
+/** Has a prepared statement executed only if it takes so many parameters; others the server might read from nowhere. @internal */
+export const expects = (command: Command, count: number, miscounted: (expected: number) => Error): void => {
+  const start = command.start.bind(command)
+  command.start = (packet, wire) => {
+    const expected = command.statement?.parameters.length ?? count
+    if (expected === count) return start(packet, wire)
+    command.emit("error", miscounted(expected))
+    return null
+  }
 }
 
 /** @internal */

@@ -30,7 +30,7 @@ const accounts = ({ database, password, user }) =>
     "flush privileges",
     `create user '${user}'@'%' identified by '${password}'`,
     `grant all on *.* to '${user}'@'%' with grant option`,
-    `create database ${database}`
+    `create database ${database} character set utf8mb4 collate utf8mb4_unicode_ci`
   ].map((statement) => `${statement};\n`).join("")
 
 guard([["SIGTERM", 5000], ["SIGKILL", 1000]], async (/** @type {Settings} */ settings) => {
