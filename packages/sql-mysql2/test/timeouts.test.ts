@@ -85,22 +85,19 @@ const makeJam = Effect.gen(function*() {
   const jam = net.createServer((client) => {
     const upstream = net.connect(port, host)
     sockets.push(client, upstream)
-    client.on("error", () => {}).on("close", () => upstream.destroy())
-    upstream.on("error", () => {})
+    client.on("error", () => upstream.destroy())
+    upstream.on("error", () => client.destroy())
     client.pipe(upstream).pipe(client)
   })
   yield* Effect.acquireRelease(
     Effect.async<void>((resume) => void jam.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () =>
-      Effect.sync(() => {
-        jam.close()
-        for (const socket of sockets) socket.destroy()
-      })
+    () => Effect.sync(() => jam.close())
   )
   return {
     host: "127.0.0.1",
     port: (jam.address() as net.AddressInfo).port,
-    stop: Effect.sync(() => sockets.forEach((socket) => socket.unpipe().pause()))
+    stop: Effect.sync(() => sockets.forEach((socket) => socket.unpipe().pause())),
+    cut: Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
   }
 })
 
@@ -125,5 +122,6 @@ describe("writeTimeout", () => {
       const error = yield* failsWith(exit, "ConnectionLost")
       assert.include(error.message, "took nothing of what was sent for 300 ms (writeTimeout)")
       assert.isBelow(took, 5000)
+      yield* jam.cut
     }))
 })
