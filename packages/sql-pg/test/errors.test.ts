@@ -129,7 +129,7 @@ describe("what the server refuses is a StatementError with the reason", () => {
           yield* holder.query("begin")
           yield* holder.query(lock)
           const busy = yield* failsWith(pool.use((other) => other.query(`${lock} nowait`)), "StatementError")
-          assert.deepStrictEqual([busy.reason, busy.isRetryable], ["LockTimeout", false])
+          assert.deepStrictEqual([busy.reason, busy.isRetryable], ["LockTimeout", true])
           const waiter = yield* Effect.fork(Effect.exit(pool.use((other) => other.query(`/* waiter */ ${lock}`))))
           const pid = yield* running(admin, app, "waiter")
           yield* admin("select pg_cancel_backend($1)", [pid])

@@ -81,7 +81,7 @@ export class StatementError extends Data.TaggedError("StatementError")<{
  * @since 0.1.0
  * @category models
  */
-export type ConflictReason = "SerializationFailure" | "Deadlock" | "StalePlan"
+export type ConflictReason = "SerializationFailure" | "Deadlock" | "StalePlan" | "LockTimeout"
 
 /**
  * Whether the server refused only because of what others were doing at the same time.
@@ -90,7 +90,7 @@ export type ConflictReason = "SerializationFailure" | "Deadlock" | "StalePlan"
  * @category refinements
  */
 export const isConflict = (reason: StatementReason): reason is ConflictReason =>
-  reason === "SerializationFailure" || reason === "Deadlock" || reason === "StalePlan"
+  reason === "SerializationFailure" || reason === "Deadlock" || reason === "StalePlan" || reason === "LockTimeout"
 
 /**
  * Handles the `StatementError`s of one reason, those inside the `SqlError`s of `SqlClient` too, and lets all else pass.

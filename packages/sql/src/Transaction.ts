@@ -47,8 +47,8 @@ export interface Options<R = never> extends TransactionOptions {
   /** A bound from BEGIN to COMMIT, which is not begun after it; then it is rolled back. Default: none */
   readonly timeout?: Duration.DurationInput | undefined
   /**
-   * When to repeat a transaction that the server rolled back because of a conflict, or that never began. Its connection
-   * is given back before the pause. What the connection saw decides, whatever errors the transaction turned it into.
+   * When to repeat a transaction in which the server refused a statement because of a conflict, or that never began. What
+   * is left of it is rolled back, and its connection given back, before the pause. What the connection saw decides, whatever errors the transaction turned it into.
    * Default: never
    */
   readonly retry?: Schedule.Schedule<unknown, TransactionConflict, R> | undefined

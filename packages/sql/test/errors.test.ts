@@ -106,7 +106,7 @@ describe("isRetryable", () => {
       "Unknown"
     ]
     const retryable = reasons.filter((reason) => statementError(reason).isRetryable)
-    assert.deepStrictEqual(retryable, ["SerializationFailure", "Deadlock", "StalePlan"])
+    assert.deepStrictEqual(retryable, ["SerializationFailure", "Deadlock", "StalePlan", "LockTimeout"])
     assert.deepStrictEqual(reasons.filter((reason) => statementError(reason, true).isRetryable), [])
     assert.deepStrictEqual(reasons.filter(StatementError.isConflict), retryable)
   })

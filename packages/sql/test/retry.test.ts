@@ -31,6 +31,21 @@ describe("a transaction with `retry`", () => {
       ])
     }))
 
+  it.scoped("is repeated after a lock timeout, from its beginning, unless it went on without what it waited for", () =>
+    Effect.gen(function*() {
+      const { pool, server, sql } = yield* makeOne()
+      server.on("insert b", refuse("LockTimeout"), 1)
+      yield* Effect.zipRight(sql`insert a`, sql`insert b`).pipe(pool.transaction(thrice))
+      assert.deepStrictEqual(server.data, ["a", "b"])
+      const sent = ["BEGIN", "insert a", "insert b"]
+      assert.deepStrictEqual(server.sentOn(1), [...sent, "ROLLBACK", ...sent, "COMMIT"])
+      // MySQL undoes the statement alone
+      server.on("insert d", { _tag: "refuse", reason: "LockTimeout", goesOn: true }, 1)
+      yield* Effect.zipRight(sql`insert c`, Effect.ignore(sql`insert d`)).pipe(pool.transaction(thrice))
+      assert.deepStrictEqual(server.data, ["a", "b", "c"])
+      assert.strictEqual(server.sentOn(1).filter((text) => text === "BEGIN").length, 3)
+    }))
+
   it.scoped("is repeated when the COMMIT is refused because of a conflict", () =>
     Effect.gen(function*() {
       const { pool, server, sql } = yield* makeOne()

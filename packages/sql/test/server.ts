@@ -23,12 +23,16 @@ const gone = (_tag: "lost" | "unsent") => new FakeError({ _tag }, `the connectio
 /** what becomes of a statement */
 export type Answer =
   | { readonly _tag: "rows"; readonly rows: ReadonlyArray<any> }
-  /** `undone`: the whole transaction is, as MySQL does with the victim of a deadlock */
+  /**
+   * `undone`: the whole transaction is, as MySQL does with the victim of a deadlock; `goesOn`: the statement alone is, as
+   * MySQL does with all else
+   */
   | {
     readonly _tag: "refuse"
     readonly reason: StatementReason
     readonly constraint?: string
     readonly undone?: boolean
+    readonly goesOn?: boolean
   }
   /** the connection dies while it runs, or before the server looked at it */
   | { readonly _tag: "die"; readonly how: "lost" | "unsent" }
@@ -270,7 +274,7 @@ export class FakeConnection implements Driver.DriverConnection {
     const error = answer._tag === "refuse" ? refusal(answer.reason, answer.constraint) : this.apply(running.sql)
     if (error !== undefined) {
       if (running.sql === "COMMIT" || (answer._tag === "refuse" && answer.undone === true)) this.leave([])
-      else if (this.status === "open") this.status = "failed"
+      else if (this.status === "open" && !(answer._tag === "refuse" && answer.goesOn === true)) this.status = "failed"
     }
     this.running = undefined
     running.done(error, answer._tag === "rows" ? answer.rows : [])
