@@ -72,6 +72,11 @@ export interface DriverConnection {
   readonly condition: () => Pool.Condition
   /** Whether a transaction is open on the server; `failed` when it can only be rolled back. */
   readonly transactionStatus: () => "none" | "open" | "failed"
+  /**
+   * Whether the last transaction was ended by a statement that succeeded and commits what was open, as DDL does on MySQL.
+   * COMMIT and ROLLBACK do not count. Only where `begin` is a statement. Without it: never
+   */
+  readonly committedImplicitly?: (() => boolean) | undefined
   /** Calls back once when the connection dies by itself. */
   readonly onLost: (listener: (cause: unknown) => void) => void
   /** Cuts the connection without a word, at once. */

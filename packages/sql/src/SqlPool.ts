@@ -212,7 +212,7 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
       destroy: (member) => member.connection.destroy()
     })
     const leasing = lending(pool)
-    const transactor = { pool, dialect }
+    const transactor = { pool, dialect, afterImplicitCommit: "ends" as const }
     const transaction: SqlPool["transaction"] = (options) => (self) =>
       refineErrors(internalTransaction.run(transactor, options, identity, self)) as never
     const acquireWith = leasing.acquire

@@ -134,6 +134,7 @@ export class FakeConnection implements Driver.DriverConnection {
   /** the server has forgotten it, or the network lost it on the way, and nobody has noticed yet */
   stale = false
   mute = false
+  private implicit = false
   /** what SET has set in the session */
   readonly settings = new Set<string>()
   closed = 0
@@ -244,6 +245,10 @@ export class FakeConnection implements Driver.DriverConnection {
     return this.status
   }
 
+  committedImplicitly(): boolean {
+    return this.implicit
+  }
+
   onLost(listener: (cause: unknown) => void): void {
     this.lost = listener
   }
@@ -293,8 +298,13 @@ export class FakeConnection implements Driver.DriverConnection {
     } else if (word === "ROLLBACK") this.leave([])
     else if (word === "COMMIT") this.leave(this.status === "open" ? this.written : [])
     else if (this.status === "failed") return refusal("Unknown")
-    else if (word === "BEGIN") this.status = "open"
-    else if (word === "SAVEPOINT") {
+    else if (word === "BEGIN") {
+      this.status = "open"
+      this.implicit = false
+    } else if (word === "create") {
+      this.implicit = this.status === "open"
+      this.leave(this.written)
+    } else if (word === "SAVEPOINT") {
       if (this.status === "none") return refusal("Syntax")
       this.savepoints.push({ name: name!, written: [...this.written] })
     } else if (word === "RELEASE") {

@@ -59,7 +59,7 @@ export const make = (options: Options): SqlClient.SqlClient => {
         onSuccess: (lease) => new ChannelConnection(lease)
       }),
       withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
-        Transaction.run(transactor, {}, toSqlError, effect),
+        Transaction.run({ ...transactor, afterImplicitCommit: "goesOn" }, {}, toSqlError, effect),
       withoutTransforms: () =>
         runner.transformRows === undefined
           ? client

@@ -25,6 +25,14 @@ export interface Journal {
   savepoints: number
 }
 
+/**
+ * What becomes of a transaction when a statement has committed it, as DDL does on MySQL: nothing more is sent, or the rest
+ * is a transaction of its own, as those expect who write for `@effect/sql`, its migrators above all.
+ *
+ * @internal
+ */
+export type AfterImplicitCommit = "ends" | "goesOn"
+
 /** @internal */
 export class Level implements Channel {
   readonly mutex = new Mutex(() => {
@@ -40,6 +48,7 @@ export class Level implements Channel {
   constructor(
     readonly member: Member,
     readonly journal: Journal,
+    readonly afterImplicitCommit: AfterImplicitCommit,
     private readonly parent?: Level
   ) {}
 
@@ -70,7 +79,7 @@ export class Level implements Channel {
   ): Effect.Effect<any, QueryError> {
     return Effect.suspend(() => {
       const statement = Effect.onInterrupt(this.send(sql, params, mode, options), () => this.interrupted)
-      return this.undo === undefined ? statement : Effect.zipRight(this.settle, statement)
+      return this.undo === undefined && !this.isCommitted ? statement : Effect.zipRight(this.settle, statement)
     })
   }
 
@@ -88,7 +97,10 @@ export class Level implements Channel {
     return this.mutex.withLock(
       Effect.suspend((): Effect.Effect<void, QueryError | CommitFailed> =>
         this.spoiled === undefined
-          ? Effect.zipRight(this.settle, Effect.mapError(quiet, (cause) => this.failed(cause))).pipe(
+          ? Effect.zipRight(
+            this.isCommitted ? Effect.void : this.settle,
+            Effect.mapError(quiet, (cause) => this.failed(cause))
+          ).pipe(
             Effect.andThen(() => this.end())
           )
           : Effect.fail(new CommitFailed({ pool, reason: "RolledBack", cause: undefined }))
@@ -105,9 +117,19 @@ export class Level implements Channel {
     this.undo ??= savepoint
   }
 
-  /** the caller holds the lock */
+  /** everything so far was committed by a statement, and the transaction is to go on */
+  get isCommitted(): boolean {
+    const { connection } = this.member
+    return this.afterImplicitCommit === "goesOn" && connection.committedImplicitly?.() === true
+  }
+
+  /** what has to be sent before anything else is; the caller holds the lock */
   get settle(): Effect.Effect<void, QueryError> {
     return Effect.suspend(() => {
+      if (this.isCommitted) {
+        const begin = this.member.dialect.driver.begin?.({})
+        if (typeof begin === "string") return this.send(begin, [], "object", undefined, this.ours)
+      }
       const savepoint = this.undo
       if (savepoint === undefined) return Effect.void
       return Effect.flatMap(this.send(`ROLLBACK TO SAVEPOINT ${savepoint}`, [], "object"), () => {
@@ -120,10 +142,17 @@ export class Level implements Channel {
 
   /** why nothing may be sent any more, if so: the transaction was ended by us, by the server, or by a raw COMMIT */
   readonly objection = (): LeaseReleased | Spoiled | undefined => {
-    const { connection, dialect } = this.member
+    const { connection } = this.member
     const left = connection.transactionStatus() === "none" && !["busy", "broken"].includes(connection.condition())
-    return left || this.isOver ? new LeaseReleased({ pool: dialect.name, what: "transaction" }) : this.spoiled
+    return left ? this.released : this.ours()
   }
+
+  private get released(): LeaseReleased {
+    return new LeaseReleased({ pool: this.member.dialect.name, what: "transaction" })
+  }
+
+  /** the same, whatever the server has done to it */
+  private readonly ours = (): LeaseReleased | Spoiled | undefined => this.isOver ? this.released : this.spoiled
 
   failed(cause: unknown): QueryError {
     if (cause instanceof TimedOut) this.spoiled ??= new Spoiled("StatementTimeout")
@@ -143,10 +172,11 @@ export class Level implements Channel {
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
-    options?: QueryOptions
+    options?: QueryOptions,
+    objection = this.objection
   ): Effect.Effect<any, QueryError> {
     return Effect.mapError(
-      this.member.send(sql, params, mode, options, this.objection),
+      this.member.send(sql, params, mode, options, objection),
       (cause) => this.failed(cause)
     )
   }

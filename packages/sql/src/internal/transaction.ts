@@ -28,7 +28,7 @@ import {
 import { isConflict } from "../StatementError.js"
 import type { Options, TransactionOptions } from "../Transaction.js"
 import * as Carrier from "./carrier.js"
-import type { Journal } from "./level.js"
+import type { AfterImplicitCommit, Journal } from "./level.js"
 import { Level } from "./level.js"
 import type { Dialect, Member } from "./member.js"
 import { Stale, toQueryError } from "./queryError.js"
@@ -37,6 +37,7 @@ import { Stale, toQueryError } from "./queryError.js"
 export interface Transactor {
   readonly pool: Pool.Pool<Member>
   readonly dialect: Dialect
+  readonly afterImplicitCommit: AfterImplicitCommit
 }
 
 /**
@@ -154,7 +155,7 @@ const lent = <A, E, R, X>(
     pool.use((member) => {
       begun = true
       return Effect.uninterruptibleMask((restore) => {
-        const level = new Level(member, journal)
+        const level = new Level(member, journal, transactor.afterImplicitCommit)
         const body = begin(transactor, options, level).pipe(
           Effect.mapError(lift),
           Effect.zipRight(inside(pool, level, effect)),
@@ -230,6 +231,7 @@ const commit = (transactor: Transactor, level: Level): Effect.Effect<void, Trans
     const { journal, member: { connection } } = level
     const status = connection.transactionStatus()
     if (status === "none" && connection.condition() !== "broken") {
+      if (level.isCommitted) return Effect.void
       return Effect.fail(new LeaseReleased({ pool, what: "transaction" }))
     }
     // a conflict that the transaction survived is no reason to repeat it, and would be fatal after a COMMIT of unknown fate
@@ -274,7 +276,7 @@ const nested = <A, E, R, X>(
 ): Effect.Effect<A, E | X, R> =>
   parent.mutex.withLock(Effect.uninterruptibleMask((restore) => {
     const savepoint = parent.nextSavepoint()
-    const level = new Level(parent.member, parent.journal, parent)
+    const level = new Level(parent.member, parent.journal, parent.afterImplicitCommit, parent)
     const begin = parent.unlocked(`SAVEPOINT ${savepoint}`, [], "object")
     const body = Effect.zipLeft(inside(transactor.pool, level, effect), Effect.mapError(level.finish, lift))
     return Effect.zipRight(
