@@ -80,6 +80,9 @@ const missed = 100
 const transactional =
   /^(?:(?:SET TRANSACTION ISOLATION LEVEL [A-Z ]+; )?START TRANSACTION(?: READ (?:ONLY|WRITE))?|(?:RELEASE |ROLLBACK TO )?SAVEPOINT \w+)$/
 
+/** ends a transaction because it says so; others that end one do so by the way */
+const byHand = /^(?:\s|\/\*[^]*?\*\/|--\s[^\n]*\n|#[^\n]*\n)*(?:commit|rollback)\b/i
+
 /** @internal */
 export class MysqlConnection implements DriverConnection {
   readonly wire: Wire
@@ -90,6 +93,8 @@ export class MysqlConnection implements DriverConnection {
   private broken: { readonly cause: unknown } | undefined = undefined
   private lost: ((cause: unknown) => void) | undefined = undefined
   private running: Running | undefined = undefined
+  /** a statement has committed the last transaction as it succeeded */
+  private isCommitted = false
   /** the server is no longer the one to write to */
   private retired = false
   /** some servers never say that they commit by themselves */
@@ -169,6 +174,10 @@ export class MysqlConnection implements DriverConnection {
 
   transactionStatus(): "none" | "open" {
     return this.status.inTransaction ? "open" : "none"
+  }
+
+  committedImplicitly(): boolean {
+    return this.isCommitted
   }
 
   execute(
@@ -329,12 +338,16 @@ export class MysqlConnection implements DriverConnection {
     const options = isText
       ? { sql: Parameters.format(sql, params, this.dialect), rowsAsArray: asArrays, ...(isOwn ? plainRows : {}) }
       : { sql, values: params.map(Parameters.toSend), rowsAsArray: asArrays }
+    const wasOpen = this.status.inTransaction
     const command = isText ? this.wire.query(options) : this.wire.execute(options)
     if (!isText) expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
     let isOver = false
     const ends = (error?: unknown) => {
       if (isOver) return
       isOver = true
+      if (wasOpen || this.status.inTransaction) {
+        this.isCommitted = error === undefined && !this.status.inTransaction && !byHand.test(sql)
+      }
       const next = isServerError(error) && running.wanted && this.running === running
         ? this.insteadOf(statement, error, () => this.wire.unprepare(options))
         : undefined
