@@ -171,7 +171,6 @@ describe("TLS", () => {
     Effect.gen(function*() {
       const { ca, cert, key } = yield* certificate("DNS:localhost")
       const own = yield* MariaServer.make({
-        install: true,
         settings: { ssl_cert: cert, ssl_key: key, performance_schema: "on" }
       })
       const cipher =

@@ -50,7 +50,8 @@ export class Control {
     const key = remote === undefined ? "" : `${remote.host} ${remote.port}`
     let line = this.lines.get(key)
     if (line === undefined) {
-      const login = this.login()
+      // it has nothing to do with any
+      const { database: _, ...login } = this.login()
       line = new Line(
         // the address that is connected, not the name it was found by: the name may lead to another server by now
         { ...login, stream: remote === undefined ? this.dial : () => dialTo(login.host ?? "", remote) },
