@@ -2,9 +2,10 @@
 import * as TcpProxy from "@dbpool/testing/TcpProxy"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import * as net from "node:net"
-import { failsWith, makePool, quiet, server, timed } from "./support.js"
+import { eventually, failsWith, makePool, makeTable, quiet, server, timed } from "./support.js"
 
 const proxied = Effect.flatMap(server, TcpProxy.make)
 
@@ -41,6 +42,22 @@ describe("readTimeout", () => {
       )
       assert.isTrue(error.inTransaction)
       yield* sql`select 1`
+    }))
+
+  it.scopedLive("leaves no lock behind on the server, which has not heard that the connection is gone", () =>
+    Effect.gen(function*() {
+      const proxy = yield* proxied
+      const { pool, sql, table } = yield* makeTable({ readTimeout: "200 millis", host: proxy.host, port: proxy.port })
+      yield* sql`insert into ${sql(table)} values (1, 'a')`
+      yield* failsWith(
+        pool.withTransaction(Effect.gen(function*() {
+          yield* sql`update ${sql(table)} set name = 'b'`
+          yield* proxy.deaf("toServer", "open")
+          yield* sql`select 1`
+        })),
+        "ConnectionLost"
+      )
+      yield* eventually(Effect.exit(sql`update ${sql(table)} set name = 'c'`), Exit.isSuccess, "the lock is free")
     }))
 
   it.scopedLive("is no limit for a server that goes on sending, nor for a consumer that takes its time", () =>

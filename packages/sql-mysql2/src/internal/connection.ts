@@ -151,7 +151,16 @@ export class MysqlConnection implements DriverConnection {
   }
 
   destroy(): void {
-    this.breaks(new Error("the connection was destroyed"))
+    this.abort(new Error("the connection was destroyed"))
+  }
+
+  /** The server would work on, and keep its locks, for nobody. A COMMIT it may finish. */
+  private abort(cause: Error): void {
+    const { address, broken, running } = this
+    if (broken === undefined && running?.ending === false && address !== undefined) {
+      this.shared.control.kill("CONNECTION", address, () => {})
+    }
+    this.breaks(cause)
   }
 
   onLost(listener: (cause: unknown) => void): void {
@@ -462,9 +471,7 @@ export class MysqlConnection implements DriverConnection {
     // what nobody reads at the moment is no silence of the server
     if (running === undefined || this.wire._paused) return
     const { readTimeout, writeTimeout } = this.shared
-    // the server works on what nobody will read
-    if (!running.ending && this.address !== undefined) this.shared.control.kill(this.address, () => {})
-    this.breaks(
+    this.abort(
       this.wire.stream.writableNeedDrain
         ? new Error(`the server took nothing of what was sent for ${writeTimeout} ms (writeTimeout)`)
         : new Error(`the server was silent for ${readTimeout} ms (readTimeout)`)
@@ -499,7 +506,7 @@ export class MysqlConnection implements DriverConnection {
   private requestCancel(patience: number): void {
     this.pause = undefined
     if (this.address === undefined) return this.breaks(new Error("the server has not said how to cancel on it"))
-    this.stopCancel = this.shared.control.kill(this.address, (error) => {
+    this.stopCancel = this.shared.control.kill("QUERY", this.address, (error) => {
       this.stopCancel = undefined
       if (error !== undefined) this.breaks(error)
       else if (this.running === undefined) this.changed()

@@ -1,7 +1,7 @@
 /**
- * KILL QUERY, which ends the statement of another connection. It is sent on a connection of its own, outside the pool's
- * maximum: opened when the first statement has to be cancelled, one for each server, and closed when none had to be for
- * a while.
+ * KILL, which ends the statement of another connection, or that connection. It is sent on a connection of its own, outside
+ * the pool's maximum: opened when the first one has to be sent, one for each server, and closed when none had to be for a
+ * while.
  */
 import mysql from "mysql2"
 import type { Duplex } from "node:stream"
@@ -27,6 +27,7 @@ const patience = 5000
 const idle = 10_000
 
 interface Request {
+  readonly what: "QUERY" | "CONNECTION"
   readonly address: Address
   readonly done: (error: unknown) => void
 }
@@ -45,7 +46,7 @@ export class Control {
    * Calls back once: with nothing when the server has said that it is done, from when on the cancel cannot hit anything
    * any more, and with an error when that is not certain. Returns how to give up, after which it never does.
    */
-  kill(address: Address, done: (error: unknown) => void): () => void {
+  kill(what: Request["what"], address: Address, done: (error: unknown) => void): () => void {
     const { remote } = address
     const key = remote === undefined ? "" : `${remote.host} ${remote.port}`
     let line = this.lines.get(key)
@@ -59,7 +60,7 @@ export class Control {
       )
       this.lines.set(key, line)
     }
-    return line.ask({ address, done })
+    return line.ask({ what, address, done })
   }
 
   /** whoever still waits is told */
@@ -114,7 +115,7 @@ class Line {
   }
 
   private send(request: Request): void {
-    const { address: { id, server }, done } = request
+    const { address: { id, server }, done, what } = request
     this.isBusy = true
     if (server !== this.server) {
       this.requests.delete(request)
@@ -122,7 +123,7 @@ class Line {
       return this.next()
     }
     this.bound()
-    this.client.query(`KILL QUERY ${id}`, (error: unknown) => {
+    this.client.query(`KILL ${what} ${id}`, (error: unknown) => {
       if (this.ended) return
       // one that was given up is over, too
       if (this.requests.delete(request)) done(error ?? undefined)
