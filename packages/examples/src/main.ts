@@ -5,7 +5,6 @@
  * `npm start -- --help` lists the options.
  */
 import * as PoolConfig from "@dbpool/core/PoolConfig"
-import * as PgPool from "@dbpool/sql-pg/PgPool"
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import * as PgServer from "@dbpool/testing/PgServer"
 import * as Command from "@effect/cli/Command"
@@ -22,6 +21,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Books from "./tpcb/books.js"
+import type { Dialect } from "./tpcb/dialect.js"
+import * as Dialects from "./tpcb/dialect.js"
 import * as Disturbances from "./tpcb/disturbances.js"
 import { Ledger } from "./tpcb/ledger.js"
 import * as Progress from "./tpcb/progress.js"
@@ -36,7 +37,9 @@ const atLeastOne = Options.filterMap(
 
 const options = {
   url: Options.text("url").pipe(
-    Options.withDescription("A PostgreSQL server of yours; without it one is started, and removed at the end"),
+    Options.withDescription(
+      "A PostgreSQL, MySQL or MariaDB server of yours; without it a PostgreSQL is started, and removed at the end"
+    ),
     Options.optional
   ),
   connections: Options.integer("connections").pipe(
@@ -82,7 +85,7 @@ const poolOptions = (settings: Settings): PoolConfig.PoolOptions => ({
 })
 
 /** The work and the disturbances, on a pool that is opened here and closed again. */
-const work = (settings: Settings, control: SqlPool.SqlPool, applicationName: string, ledger: Ledger) =>
+const work = (settings: Settings, control: SqlPool.SqlPool, dialect: Dialect, ledger: Ledger) =>
   Effect.gen(function*() {
     const pool = yield* SqlPool.SqlPool
     const [duration] = yield* Effect.timed(
@@ -90,7 +93,7 @@ const work = (settings: Settings, control: SqlPool.SqlPool, applicationName: str
         concurrency: settings.fibers,
         discard: true
       }).pipe(
-        Effect.raceFirst(Disturbances.kills(control, applicationName, ledger, settings.transactions)),
+        Effect.raceFirst(Disturbances.kills(control, dialect, ledger, settings.transactions)),
         Effect.raceFirst(Disturbances.bursts(ledger)),
         Effect.raceFirst(Progress.show(settings.transactions, () => ledger.done))
       )
@@ -98,28 +101,27 @@ const work = (settings: Settings, control: SqlPool.SqlPool, applicationName: str
     return { seconds: Duration.toSeconds(duration), stats: yield* pool.stats }
   })
 
-/** How many connections the server still has of an application, after at most 2 s. */
-const leftovers = (applicationName: string) =>
+/** How many connections the server still has of the workers, after at most 2 s. */
+const leftovers = (dialect: Dialect) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
-    const [row] = yield* sql<{ readonly n: number }>`
-      select count(*)::int as n from pg_stat_activity where application_name = ${applicationName}`
-    return row!.n
+    const [row] = yield* sql.unsafe<{ readonly n: number | string }>(dialect.connected)
+    return Number(row!.n)
   }).pipe(
     Effect.repeat({ until: (n) => n === 0, schedule: Schedule.spaced("50 millis"), times: 40 })
   )
 
-const run = (settings: Settings, url: Redacted.Redacted) =>
-  Effect.gen(function*() {
+const run = (settings: Settings, url: Redacted.Redacted) => {
+  const dialect = Dialects.of(Redacted.value(url))
+  return Effect.gen(function*() {
     const control = yield* SqlPool.SqlPool
-    yield* Tables.alone
-    yield* Tables.scoped
+    yield* Tables.alone(dialect)
+    yield* Tables.scoped(dialect)
     const ledger = new Ledger()
-    const applicationName = `dbpool-tpcb-${process.pid}`
-    const outcome = yield* work(settings, control, applicationName, ledger).pipe(
-      Effect.provide(PgPool.layer({ ...poolOptions(settings), url, applicationName }))
+    const outcome = yield* work(settings, control, dialect, ledger).pipe(
+      Effect.provide(dialect.layer(url, poolOptions(settings), "work"))
     )
-    const leaked = yield* leftovers(applicationName)
+    const leaked = yield* leftovers(dialect)
     const books = yield* Books.audit(ledger)
     const report = Report.make(settings.transactions, outcome.seconds, ledger, books, outcome.stats, leaked)
     console.log(Report.table(report))
@@ -129,8 +131,9 @@ const run = (settings: Settings, url: Redacted.Redacted) =>
   }).pipe(
     Effect.scoped,
     // the tables, the kills and the audit have connections of their own, which nobody kills
-    Effect.provide(PgPool.layer({ name: "control", url, applicationName: "dbpool-control", maxConnections: 3 }))
+    Effect.provide(dialect.layer(url, { name: "control", maxConnections: 3 }, "control"))
   )
+}
 
 const main = (settings: Settings) =>
   Effect.gen(function*() {

@@ -1,5 +1,7 @@
+import * as MysqlPool from "@dbpool/sql-mysql2/MysqlPool"
 import * as PgPool from "@dbpool/sql-pg/PgPool"
 import * as BlackHole from "@dbpool/testing/BlackHole"
+import * as MariaServer from "@dbpool/testing/MariaServer"
 import * as PgServer from "@dbpool/testing/PgServer"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import type { Process } from "@effect/platform/CommandExecutor"
@@ -13,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Books from "../src/tpcb/books.js"
+import * as Dialect from "../src/tpcb/dialect.js"
 import { Ledger } from "../src/tpcb/ledger.js"
 import * as Tables from "../src/tpcb/tables.js"
 import type { Output } from "./run.js"
@@ -44,7 +47,10 @@ const Db = Layer.unwrapEffect(
   Effect.map(PgServer.PgServer, ({ url }) => PgPool.layer({ url: Redacted.make(url), maxConnections: 2 }))
 )
 
-layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServices: true, timeout: "1 minute" })(
+layer(Layer.mergeAll(PgServer.layerTest(), MariaServer.layerTest(), NodeContext.layer), {
+  excludeTestServices: true,
+  timeout: "1 minute"
+})(
   "the main job",
   (it) => {
     it.scoped("balances its books, prints a table and, asked for JSON, an object in the last line", () =>
@@ -67,6 +73,24 @@ layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServ
           assert.isAbove(report.acquireMs[key], 0)
           assert.isAbove(report.txMs[key], 0)
         }
+      }))
+
+    it.scoped("does the same on MySQL and MariaDB, by the scheme of the URL, and leaves nothing there", () =>
+      Effect.gen(function*() {
+        const { url } = yield* MariaServer.MariaServer
+        const { code, stderr, stdout } = yield* main("--url", url, "--transactions", "600", "--fibers", "30", "--json")
+        assert.strictEqual(code, 0, stderr)
+        const report = JSON.parse(stdout.trim().split("\n").at(-1)!)
+        assert.strictEqual(report.committed + report.outcomeUnknown, 600)
+        assert.deepStrictEqual([report.balanced, report.leaked], [true, 0])
+        assert.isAtLeast(report.lost, report.hits)
+        const left = yield* Effect.flatMap(
+          SqlClient.SqlClient,
+          (sql) => sql`select schema_name from information_schema.schemata where schema_name = 'dbpool_tpcb'`
+        ).pipe(
+          Effect.provide(MysqlPool.layer({ url: Redacted.make(url) }))
+        )
+        assert.deepStrictEqual(left, [])
       }))
 
     it.scoped("fails when nobody was turned away in a run of 5,000 transactions", () =>
@@ -108,8 +132,8 @@ layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServ
 
     it.scoped("has an audit that finds whatever does not fit together", () =>
       Effect.gen(function*() {
-        yield* Tables.alone
-        yield* Tables.scoped
+        yield* Tables.alone(Dialect.of("postgres:"))
+        yield* Tables.scoped(Dialect.of("postgres:"))
         const sql = yield* SqlClient.SqlClient
         const write = (id: string, delta: number) =>
           sql`insert into dbpool_tpcb.pgbench_history (tid, bid, aid, delta, filler) values (1, 1, 1, ${delta}, ${id})`
@@ -153,7 +177,9 @@ layer(Layer.mergeAll(PgServer.layerTest(), NodeContext.layer), { excludeTestServ
           [["--url", at("nobody", "s3cret", server.database)], /cannot connect: .*"nobody"/],
           [["--url", at(server.user, server.password, "nothing")], /cannot connect: .*"nothing" does not exist/],
           [["--url", "postgres://a:s3cret b@:x/%%"], /url is malformed/],
-          [["--url", "mysql://a:s3cret@localhost/b"], /url must begin with postgres/],
+          [["--url", "oracle://a:s3cret@localhost/b"], /url must begin with postgres/],
+          [["--url", "mysql://nobody:s3cret@127.0.0.1:1/none"], /cannot connect .*ECONNREFUSED/],
+          [["--url", "mysql://a:s3cret b@:x/%%"], /url is malformed/],
           [["--min-connections", "20"], /minConnections must be at most maxConnections \(10\), not 20/],
           [["--acquire-timeout=-1 second"], /acquireTimeout must be a duration above zero, not "-1 second"/],
           [["--connections", "0"], /maxConnections must be an integer of at least 1, not 0/]

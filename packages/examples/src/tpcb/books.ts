@@ -15,13 +15,13 @@ export const audit = (ledger: Ledger) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const [sums] = yield* sql<Record<"accounts" | "tellers" | "branches" | "history", string>>`select
-      (select sum(abalance) from dbpool_tpcb.pgbench_accounts)::text as accounts,
-      (select sum(tbalance) from dbpool_tpcb.pgbench_tellers)::text as tellers,
-      (select sum(bbalance) from dbpool_tpcb.pgbench_branches)::text as branches,
-      (select coalesce(sum(delta), 0) from dbpool_tpcb.pgbench_history)::text as history`
-    const rows = yield* sql<{ readonly id: string; readonly n: number }>`
-      select trim(filler) as id, count(*)::int as n from dbpool_tpcb.pgbench_history group by 1`
-    const times = new Map(rows.map(({ id, n }) => [id, n]))
+      (select sum(abalance) from dbpool_tpcb.pgbench_accounts) as accounts,
+      (select sum(tbalance) from dbpool_tpcb.pgbench_tellers) as tellers,
+      (select sum(bbalance) from dbpool_tpcb.pgbench_branches) as branches,
+      (select coalesce(sum(delta), 0) from dbpool_tpcb.pgbench_history) as history`
+    const rows = yield* sql<{ readonly id: string; readonly n: number | string }>`
+      select trim(filler) as id, count(*) as n from dbpool_tpcb.pgbench_history group by 1`
+    const times = new Map(rows.map(({ id, n }) => [id, Number(n)]))
     const count = (ids: Iterable<string>, wrong: (n: number) => boolean) => {
       let found = 0
       for (const id of ids) if (wrong(times.get(id) ?? 0)) found++
@@ -36,7 +36,7 @@ export const audit = (ledger: Ledger) =>
       complaint(count(unknown, (n) => n > 1), "whose COMMIT was lost are there more than once"),
       complaint(foreign.length, "are there and were never reported")
     ].filter((text) => text !== false)
-    return { historyRows: rows.reduce((sum, { n }) => sum + n, 0), complaints } satisfies Books
+    return { historyRows: [...times.values()].reduce((sum, n) => sum + n, 0), complaints } satisfies Books
   })
 
 const complaint = (n: number, what: string): string | false => n > 0 && `${n} transactions ${what}`

@@ -8,27 +8,27 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import type { Dialect } from "./dialect.js"
 import type { Ledger } from "./ledger.js"
 import { accounts } from "./tables.js"
 
-/** Kills one backend of an application that is in the middle of a transaction, if there is one. */
-const kill = (control: SqlPool.SqlPool, applicationName: string) =>
+/** Kills one backend of the workers that is in the middle of a transaction, if there is one. */
+const kill = (control: SqlPool.SqlPool, dialect: Dialect) =>
   control.use((connection) =>
-    connection.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where application_name = $1 and xact_start is not null order by random() limit 1`,
-      [applicationName]
+    Effect.flatMap(
+      connection.query<{ readonly id: number }>(dialect.victim),
+      (victims) => Effect.forEach(victims, ({ id }) => connection.query(dialect.kill(id)))
     )
   )
 
 /** A kill every second, and sooner when the work would be done before three of them have hit a transaction. */
 export const kills = (
   control: SqlPool.SqlPool,
-  applicationName: string,
+  dialect: Dialect,
   ledger: Ledger,
   transactions: number
 ): Effect.Effect<never> => {
-  const one = Effect.ignore(kill(control, applicationName))
+  const one = Effect.ignore(kill(control, dialect))
   const early = Effect.suspend(() =>
     ledger.hits < 3 && ledger.done >= transactions * 0.2 * (ledger.hits + 1) ? one : Effect.void
   )
