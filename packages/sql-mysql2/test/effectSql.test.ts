@@ -187,6 +187,20 @@ describe("DDL in a transaction", () => {
       assert.deepStrictEqual(yield* names, ["n1"])
     }))
 
+  it.scopedLive("in a nested transaction is an error: its savepoint is gone", () =>
+    Effect.gen(function*() {
+      const { admin, names, pool, sql, table } = yield* makeTable()
+      yield* Effect.addFinalizer(() => admin(`drop table if exists ${table}_2`))
+      const ddl = sql.unsafe(`create or replace table ${table}_2 (n int)`)
+      const insert = sql`insert into ${sql(table)} values (1, 'a')`
+      yield* failsWith(
+        refineErrors(sql.withTransaction(sql.withTransaction(Effect.zipRight(ddl, insert)))),
+        "StatementError"
+      )
+      yield* failsWith(pool.withTransaction(pool.withTransaction(Effect.zipRight(ddl, insert))), "LeaseReleased")
+      assert.deepStrictEqual(yield* names, [])
+    }))
+
   it.scopedLive("of SqlClient lets the rest be a transaction of its own", () =>
     Effect.gen(function*() {
       const { admin, names, sql, table } = yield* makeTable()

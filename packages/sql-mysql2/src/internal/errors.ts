@@ -96,6 +96,9 @@ const reasons: Record<number, StatementReason> = {
   // another transaction, of this server or of another one of its cluster, was first
   1020: "SerializationFailure",
   3101: "SerializationFailure",
+  // prepared anew, and not what it was all the same
+  1243: "StalePlan",
+  1615: "StalePlan",
   1969: "StatementTimeout",
   3024: "StatementTimeout",
   1317: "Cancelled",
