@@ -139,6 +139,17 @@ describe("a connection", () => {
       }
     }))
 
+  it.scopedLive("can be compressed", () =>
+    Effect.gen(function*() {
+      const { pool, sql } = yield* makePool({ maxConnections: 1, poolConfig: { compress: true } })
+      const long = "x".repeat(100_000)
+      assert.deepStrictEqual<unknown>(yield* sql`select ${long} as a`, [{ a: long }])
+      yield* Effect.exit(pool.withTransaction(sql`selec`))
+      yield* pool.withTransaction(sql`select 1`)
+      const [row] = yield* sql`show session status like 'Compression'`
+      assert.deepStrictEqual<unknown>(row, { Variable_name: "Compression", Value: "ON" })
+    }))
+
   it.scopedLive("does not hand files of this machine to a server that asks for them", () =>
     Effect.gen(function*() {
       const { pool } = yield* makePool()

@@ -71,7 +71,11 @@ const makeServer = (status: number) =>
         connection.on("query", (sql: string) => {
           fake.commands.push(sql)
           if (sql.includes("sleep")) connection.sequenceId = 0
-          else if (sql.includes("@@")) refuse(1064, "no such thing here")
+          else if (sql.includes("too late")) {
+            connection.sequenceId = 0
+            connection.writeError({ code: 4031, message: "The client was disconnected because of inactivity." })
+            connection.stream.end()
+          } else if (sql.includes("@@")) refuse(1064, "no such thing here")
           else if (sql.startsWith("select 1")) one()
           else ok()
         })
@@ -115,6 +119,21 @@ const makePool = (fake: Fake, options: MysqlPool.MysqlPoolOptions = {}) =>
 
 const one = (pool: MysqlPool.MysqlPool) =>
   pool.use((connection) => connection.query("select 1 as one", [], { unprepared: true }))
+
+describe("the last word of a MySQL server to a connection that was idle for too long (4031)", () => {
+  it.scopedLive("means that what was sent meanwhile was not executed: NoSuchConnection, or sent again", () =>
+    Effect.gen(function*() {
+      const fake = yield* makeServer(2)
+      const pool = yield* makePool(fake)
+      yield* one(pool)
+      const late = pool.use((connection) => connection.query("select 'too late'", [], { unprepared: true }))
+      yield* failsWith(late, "NoSuchConnection")
+      assert.deepStrictEqual<unknown>(yield* one(pool), [{ one: 1 }])
+      // a statement of `SqlClient` is sent once more by the pool
+      yield* Effect.exit(pool.client.unsafe("select 'too late'").unprepared)
+      assert.strictEqual(fake.commands.filter((text) => text.includes("too late")).length, 3)
+    }))
+})
 
 describe("a server without transactions, resets and system variables", () => {
   for (const [says, status] of [["that it commits every statement", 2], ["nothing about committing", 0]] as const) {

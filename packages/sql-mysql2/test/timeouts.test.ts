@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import * as net from "node:net"
+import { Duplex } from "node:stream"
 import { eventually, failsWith, makePool, makeTable, quiet, server, timed } from "./support.js"
 
 const proxied = Effect.flatMap(server, TcpProxy.make)
@@ -76,6 +77,30 @@ describe("readTimeout", () => {
         )
       )
       assert.strictEqual(seen, 1000)
+    }))
+
+  it.scopedLive("holds for streams of the program's own that know nothing of time", () =>
+    Effect.gen(function*() {
+      const { host, port } = yield* server
+      const stream = () => {
+        const socket = net.connect(port, host)
+        const duplex = new Duplex({
+          read: () => socket.resume(),
+          write: (chunk, _, done) => void socket.write(chunk, done),
+          final: (done) => void socket.end(done),
+          destroy: (error, done) => {
+            socket.destroy()
+            done(error)
+          }
+        })
+        socket.on("data", (chunk) => duplex.push(chunk)).on("end", () => duplex.push(null))
+        return duplex.on("error", () => {})
+      }
+      const { pool, sql } = yield* makePool({ maxConnections: 1, readTimeout: "200 millis", stream })
+      yield* Effect.replicateEffect(sql`select sleep(0.1)`, 4)
+      const [took, exit] = yield* timed(pool.use((connection) => connection.query("select sleep(30)")))
+      assert.include((yield* failsWith(exit, "ConnectionLost")).message, "readTimeout")
+      assert.isBelow(took, 2000)
     }))
 
   it.scopedLive("leaves an idle connection alone", () =>

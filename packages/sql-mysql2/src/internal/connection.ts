@@ -10,33 +10,30 @@ import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import mysql from "mysql2"
 import type { Address, Control } from "./control.js"
-import type { ServerError } from "./errors.js"
 import {
   ClientError,
   idleTooLong,
   isFatal,
-  isForgotten,
-  isPreparedLimit,
   isReadOnlyServer,
   isServerError,
   isUnknownCommand,
-  isUnpreparable,
   Unsent
 } from "./errors.js"
-import * as Parameters from "./parameters.js"
 import type { Results } from "./results.js"
 import { Answer } from "./results.js"
 import * as rows from "./rows.js"
+import type { Running, Statement } from "./sender.js"
+import { Sender } from "./sender.js"
+import type { Limits } from "./watch.js"
+import { Watch } from "./watch.js"
 import type { Command, Wire } from "./wire.js"
-import { expects, isPlain, listen, Status, wireOf } from "./wire.js"
+import { isPlain, listen, Status, wireOf } from "./wire.js"
 
 type Mode = "object" | "array" | "raw"
 
 /** what all connections of a pool have in common, and what one of them learns for the others @internal */
-export interface Shared {
+export interface Shared extends Limits {
   readonly control: Control
-  readonly readTimeout: number
-  readonly writeTimeout: number
   /** the statement that sets the character set of the login */
   readonly setNames: string
   /** the server does not know COM_RESET_CONNECTION */
@@ -45,56 +42,21 @@ export interface Shared {
   readonly unpreparable: Set<string>
 }
 
-/** a text, its parameters, and how it is to be sent @internal */
-export interface Statement {
-  readonly sql: string
-  readonly params: ReadonlyArray<unknown>
-  /** as a text, into which the parameters are written; else prepared */
-  readonly isText: boolean
-  readonly asArrays: boolean
-  /** it is none of the program's, and what the program has to say about values is not meant for it */
-  readonly isOwn?: boolean
-  /** it is not sent again, whatever the server says */
-  readonly isLast?: boolean
-}
-
-/** one command and those that belong to it @internal */
-export interface Running {
-  /** what is sent now; a statement may have to be prepared first, or tried again */
-  command: Command | undefined
-  /** somebody waits for it: its fiber has not been interrupted */
-  wanted: boolean
-  /** it ends by itself in a moment, or must not be cancelled */
-  ending: boolean
-  /** how long it may go on before it is cancelled, in milliseconds */
-  readonly patience: number
-  /** the answer to `command` has begun */
-  answered: boolean
-  readonly done: (error: unknown) => void
-}
-
 /** the first pause before a cancel is repeated */
 const missed = 100
-
-/** what the pool and the SQL layer send in transactions; not all servers can prepare it, and none of it has parameters */
-const transactional =
-  /^(?:(?:SET TRANSACTION ISOLATION LEVEL [A-Z ]+; )?START TRANSACTION(?: READ (?:ONLY|WRITE))?|(?:RELEASE |ROLLBACK TO )?SAVEPOINT \w+)$/
-
-/** ends a transaction because it says so; others that end one do so by the way */
-const byHand = /^(?:\s|\/\*[^]*?\*\/|--\s[^\n]*\n|#[^\n]*\n)*(?:commit|rollback)\b/i
 
 /** @internal */
 export class MysqlConnection implements DriverConnection {
   readonly wire: Wire
   readonly status = new Status()
+  private readonly sender: Sender
+  private watch: Watch | undefined = undefined
   private readonly client: mysql.Connection
   private opened = false
   private closing = false
   private broken: { readonly cause: unknown } | undefined = undefined
   private lost: ((cause: unknown) => void) | undefined = undefined
   private running: Running | undefined = undefined
-  /** a statement has committed the last transaction as it succeeded */
-  private isCommitted = false
   /** the server is no longer the one to write to */
   private retired = false
   /** some servers never say that they commit by themselves */
@@ -110,6 +72,7 @@ export class MysqlConnection implements DriverConnection {
   constructor(config: mysql.ConnectionOptions, private readonly shared: Shared) {
     this.client = mysql.createConnection(config)
     this.wire = wireOf(this.client)
+    this.sender = new Sender(this.wire, this.status, shared.unpreparable)
     // without a listener the error of an idle socket ends the process
     this.client.on("error", (cause: unknown) => this.breaks(cause))
     this.client.on("end", () => this.breaks(new Error("the server closed the connection")))
@@ -123,10 +86,11 @@ export class MysqlConnection implements DriverConnection {
       this.client.connect((error: unknown) => {
         this.onChange.delete(broke)
         if (error !== null && error !== undefined) return resume(Effect.fail(error))
-        const { stream } = this.wire
-        stream.on("timeout", () => this.silence())
-        stream.on("drain", () => this.watch())
+        // not before: TLS has put another stream in the place of the first
+        const watch = new Watch(this.wire, this.shared, (error) => this.abort(error))
+        this.watch = watch
         listen(this.wire, this.status, (command) => {
+          watch.heard()
           if (this.running !== undefined && this.running.command === command) this.running.answered = true
         })
         this.opened = true
@@ -186,7 +150,7 @@ export class MysqlConnection implements DriverConnection {
   }
 
   committedImplicitly(): boolean {
-    return this.isCommitted
+    return this.sender.committedImplicitly
   }
 
   execute(
@@ -200,8 +164,7 @@ export class MysqlConnection implements DriverConnection {
       const answer = new Answer()
       return Effect.map(
         this.run(objection, false, (running) => {
-          const isText = unprepared ||
-            (params.length === 0 && (transactional.test(sql) || this.shared.unpreparable.has(sql)))
+          const isText = unprepared || (params.length === 0 && this.sender.isKnownAsText(sql))
           return this.send(running, { sql, params, isText, asArrays: mode === "array" }, answer)
         }),
         () => mode === "raw" ? answer.raw : answer.rows
@@ -322,8 +285,13 @@ export class MysqlConnection implements DriverConnection {
       this.running = undefined
       throw cause instanceof ClientError ? cause : new ClientError(cause)
     }
-    this.watch()
+    this.watch?.set(this.running !== undefined)
     return running
+  }
+
+  /** for `begin`: a statement, its answer, and the end of it */
+  send(running: Running, statement: Statement, results: Results): Command {
+    return this.sender.send(running, statement, results, (error) => this.ends(running, error))
   }
 
   /** nobody waits for it any more; what was not sent yet is not sent at all */
@@ -333,68 +301,6 @@ export class MysqlConnection implements DriverConnection {
     if (this.running !== running || command === undefined || command.next !== null) return
     running.ending = true
     command.start = () => null
-  }
-
-  /**
-   * Sends a statement by the protocol that the server has for it: prepared, which refuses several at once, or as a text.
-   * `mysql2` keeps what it has prepared; what the server says about that concerns nobody else.
-   */
-  send(running: Running, statement: Statement, results: Results): Command {
-    const { asArrays, isOwn, isText, params, sql } = statement
-    if (typeof sql !== "string" || !Array.isArray(params)) {
-      throw new ClientError(new TypeError("a statement is a text and an array of parameters"))
-    }
-    const options = isText
-      ? { sql: Parameters.format(sql, params, this.dialect), rowsAsArray: asArrays, ...(isOwn ? plainRows : {}) }
-      : { sql, values: params.map(Parameters.toSend), rowsAsArray: asArrays }
-    const wasOpen = this.status.inTransaction
-    const command = isText ? this.wire.query(options) : this.wire.execute(options)
-    if (!isText) expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
-    let isOver = false
-    const ends = (error?: unknown) => {
-      if (isOver) return
-      isOver = true
-      if (wasOpen || this.status.inTransaction) {
-        this.isCommitted = error === undefined && !this.status.inTransaction && !byHand.test(sql)
-      }
-      const next = isServerError(error) && running.wanted && this.running === running
-        ? this.insteadOf(statement, error, () => this.wire.unprepare(options))
-        : undefined
-      if (next === undefined) return this.ends(running, error)
-      running.answered = false
-      running.command = this.send(running, next, results)
-    }
-    command.on("error", ends)
-    command.on("end", () => ends())
-    command.on("fields", (fields: unknown) => {
-      if (fields !== undefined) results.begin()
-    })
-    // a row comes with the number of its result, an answer without rows comes alone
-    command.on("result", (result: any, index?: number) => {
-      if (index !== undefined) return results.row(result)
-      this.status.learn(result.serverStatus)
-      results.header(result)
-    })
-    return command
-  }
-
-  private get dialect(): Parameters.Dialect {
-    return { backslash: this.status.backslash, timezone: this.wire.config.timezone }
-  }
-
-  /** what to send when the server has not executed a statement because of how it was sent */
-  private insteadOf(statement: Statement, error: ServerError, unprepare: () => void): Statement | undefined {
-    if (statement.isText) return undefined
-    if (isUnpreparable(error) && statement.params.length === 0) {
-      remember(this.shared.unpreparable, statement.sql)
-      return { ...statement, isText: true }
-    }
-    if (statement.isLast) return undefined
-    if (isForgotten(error)) unprepare()
-    // all connections of the server together may have so many
-    else if (isPreparedLimit(error)) this.wire._statements.clear()
-    else return undefined
-    return { ...statement, isLast: true }
   }
 
   /** the answer has come, or there will be none */
@@ -430,7 +336,7 @@ export class MysqlConnection implements DriverConnection {
     this.running = undefined
     clearTimeout(this.pause)
     this.pause = undefined
-    this.watch()
+    this.watch?.set(this.running !== undefined)
     running.done(error)
     this.changed()
   }
@@ -455,27 +361,6 @@ export class MysqlConnection implements DriverConnection {
         return resume(Effect.fail(error))
       }
     })
-  }
-
-  /** sets how long the server may be silent now */
-  private watch(): void {
-    const { readTimeout, writeTimeout } = this.shared
-    if (readTimeout === Infinity && writeTimeout === Infinity) return
-    const { stream } = this.wire
-    const millis = this.running === undefined ? Infinity : stream.writableNeedDrain ? writeTimeout : readTimeout
-    stream.setTimeout?.(millis === Infinity ? 0 : millis)
-  }
-
-  private silence(): void {
-    const { running } = this
-    // what nobody reads at the moment is no silence of the server
-    if (running === undefined || this.wire._paused) return
-    const { readTimeout, writeTimeout } = this.shared
-    this.abort(
-      this.wire.stream.writableNeedDrain
-        ? new Error(`the server took nothing of what was sent for ${writeTimeout} ms (writeTimeout)`)
-        : new Error(`the server was silent for ${readTimeout} ms (readTimeout)`)
-    )
   }
 
   private breaks(cause: unknown, failure: unknown = cause): void {
@@ -513,13 +398,4 @@ export class MysqlConnection implements DriverConnection {
       else this.pause = setTimeout(() => this.requestCancel(2 * patience), patience)
     })
   }
-}
-
-const plainRows = { typeCast: true }
-
-const mostUnpreparable = 1000
-
-const remember = (texts: Set<string>, sql: string): void => {
-  if (texts.size >= mostUnpreparable) texts.clear()
-  texts.add(sql)
 }

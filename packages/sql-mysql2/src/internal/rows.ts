@@ -7,8 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { MysqlConnection, Running } from "./connection.js"
+import type { MysqlConnection } from "./connection.js"
 import type { Results } from "./results.js"
+import type { Running } from "./sender.js"
 
 const batch = 128
 

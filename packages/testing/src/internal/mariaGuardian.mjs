@@ -49,6 +49,10 @@ guard([["SIGTERM", 5000], ["SIGKILL", 1000]], async (/** @type {Settings} */ set
     )
   }
   const dataDirectory = Path.join(home, "data")
+  // a server that starts removes the temporary tables of all others that share its directory for them
+  const temporary = Path.join(home, "tmp")
+  Fs.mkdirSync(temporary)
+  give(temporary, identity)
   const statements = Path.join(home, "accounts.sql")
   Fs.writeFileSync(statements, accounts(settings), { mode: 0o600 })
   give(statements, identity)
@@ -57,6 +61,7 @@ guard([["SIGTERM", 5000], ["SIGKILL", 1000]], async (/** @type {Settings} */ set
     [
       "--no-defaults",
       `--datadir=${dataDirectory}`,
+      `--tmpdir=${temporary}`,
       "--auth-root-authentication-method=normal",
       "--skip-test-db",
       "--skip-name-resolve",
@@ -76,6 +81,7 @@ guard([["SIGTERM", 5000], ["SIGKILL", 1000]], async (/** @type {Settings} */ set
       ...Object.entries({
         ...settings.settings,
         datadir: dataDirectory,
+        tmpdir: temporary,
         "bind-address": host,
         port: String(port),
         // none at all: its path may not be long, and the one of a directory for temporary files may be
