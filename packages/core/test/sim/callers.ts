@@ -9,7 +9,6 @@ import * as Option from "effect/Option"
 import type { Engine } from "../../src/internal/engine.js"
 import { State } from "../../src/internal/entry.js"
 import type { Level } from "../../src/internal/level.js"
-import type { Lease } from "../../src/Pool.js"
 import type { AcquireError } from "../../src/PoolError.js"
 import type { Blame } from "./broken.js"
 import type { Coverage } from "./coverage.js"
@@ -21,10 +20,6 @@ import type { World } from "./world.js"
 
 /** a busy event loop delays what is due; the world does so by less than that */
 export const slack = 500
-
-/** a lease has ended for the pool a moment later than for its user */
-const hasEnded = (lease: Lease<Socket>): boolean =>
-  (lease as unknown as { readonly hold: { readonly ended: boolean } }).hold.ended
 
 /** what users die of on purpose */
 export const fate = "user died"
@@ -99,10 +94,10 @@ export class Callers {
     const invalidate = engine.invalidate.bind(engine)
     engine.invalidate = (entry) => {
       if (entry.state === State.leased) {
-        const { connection } = entry
-        for (const lease of connection.leases) if (hasEnded(lease)) connection.leases.delete(lease)
-        if (connection.leases.size === 0) {
-          this.blame("session", `socket ${connection.id} is closed, and nobody who has a lease of it wants that`)
+        const { connection, hold } = entry
+        const holds = hold?.level === undefined ? [hold] : [...hold.level.leases]
+        if (holds.every((lease) => lease?.ended !== false)) {
+          this.blame("session", `socket ${connection.id} is closed, and nobody has a lease of it`)
         }
         connection.gone = true
       }

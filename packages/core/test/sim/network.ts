@@ -2,7 +2,6 @@
  * A server and the network to it, as bad as the dice say.
  */
 import type * as Pool from "@dbpool/core/Pool"
-import type { Lease as PoolLease } from "@dbpool/core/Pool"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Hooks } from "../../src/internal/hooks.js"
@@ -24,8 +23,6 @@ export class Socket {
   condition: Pool.Condition = "clean"
   /** who uses it right now: one user, and whoever does so inside that */
   readonly stays = new Set<Stay>()
-  /** the leases of it that have not been given back, as the pool sees it */
-  readonly leases = new Set<PoolLease<Socket>>()
   /** the pool knows that it is dead, or was told that it is no good */
   gone = false
   closed = 0

@@ -131,7 +131,6 @@ export class Users {
         const call = yield* ask
         const lease = yield* restore(Lease.acquire(this.engine, options))
         const stay = this.callers.begins(call, "lease", lease.connection)
-        lease.connection.leases.add(lease)
         yield* Effect.addFinalizer(() => Effect.sync(() => this.callers.ends(stay)))
         return [stay, lease] as const
       })
