@@ -13,17 +13,23 @@ import type { AcquireOptions } from "./AcquireOptions.js"
 import * as Control from "./internal/control.js"
 import { snapshot } from "./internal/counters.js"
 import { Engine } from "./internal/engine.js"
+import { health } from "./internal/health.js"
 import { holders } from "./internal/holders.js"
 import type { Hooks } from "./internal/hooks.js"
 import { initialize } from "./internal/initialize.js"
 import * as internal from "./internal/lease.js"
 import * as Lineage from "./internal/lineage.js"
+import * as Logbook from "./internal/logbook.js"
+import * as Meter from "./internal/meter.js"
 import * as Rounds from "./internal/rounds.js"
 import { shutdown } from "./internal/shutdown.js"
 import * as PoolConfig from "./PoolConfig.js"
 import type { AcquireError, ConnectFailed, InvalidPoolConfig, TooManyConnections } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
+import type { PoolHealth } from "./PoolHealth.js"
 import type { Holder } from "./PoolHolder.js"
+import * as PoolLogger from "./PoolLogger.js"
+import * as PoolMetrics from "./PoolMetrics.js"
 import * as PoolReset from "./PoolReset.js"
 import type { PoolStats } from "./PoolStats.js"
 
@@ -176,6 +182,8 @@ export interface Pool<out C> {
   readonly session: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AcquireError, R>
   /** Who holds the pool's connections, longest first. */
   readonly holders: Effect.Effect<ReadonlyArray<Holder>>
+  /** Whether the pool is ready, degraded or down, and why. Asks nobody and waits for nothing. */
+  readonly health: Effect.Effect<PoolHealth>
   /** What the pool is doing right now and has done so far. */
   readonly stats: Effect.Effect<PoolStats>
   /**
@@ -310,7 +318,7 @@ export type Fault = "transient" | "fatal" | "refused"
 
 /**
  * How to make a pool of something: the options of every pool, and what the pool has to know about its connections.
- * Only `connect` is required. No hook runs in a caller's fiber but `condition` and `worn`, which must be quick.
+ * Only `connect` is required. No hook runs in a caller's fiber but `condition`, `worn` and `activity`, which must be quick.
  *
  * @example
  * ```ts
@@ -359,6 +367,11 @@ export interface Options<C, E = never, R = never, RV = never, RC = never, RR = n
   readonly reset?: PoolReset.Reset<C, RR> | ((connection: C) => Effect.Effect<unknown, unknown, RR>) | undefined
   /** Looks at a connection that has come back: `true` has it replaced as soon as nobody needs it. Must be quick. */
   readonly worn?: ((connection: C) => boolean) | undefined
+  /**
+   * What the holder of a connection is doing with it, for reports on who holds what, such as `running "select 1"`. Must
+   * be quick.
+   */
+  readonly activity?: ((connection: C) => string | undefined) | undefined
   /** Registers a listener to be called, once, when a connection dies by itself. */
   readonly onLost?: ((connection: C, lost: (cause: unknown) => void) => void) | undefined
   /** The last resort, when the connection's scope takes longer than `closeTimeout` to close, or fails to. */
@@ -414,6 +427,7 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
       cancel: options.cancel as Hooks<C>["cancel"],
       reset: (typeof reset === "function" ? { onDirty: reset } : reset) as Hooks<C>["reset"],
       worn: options.worn,
+      activity: options.activity,
       onLost: options.onLost,
       destroy: options.destroy
     }
@@ -421,6 +435,11 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
       Effect.sync(() => new Engine(config, hooks, runtime as never, clock)),
       shutdown
     )
+    if (yield* PoolMetrics.Enabled) Meter.start(engine)
+    const logs = yield* PoolLogger.Settings
+    if (logs !== undefined) {
+      yield* Logbook.start(engine, yield* PoolConfig.bound(config.name, "every", logs.every ?? "10 seconds"))
+    }
     yield* Rounds.start(engine)
     yield* Lineage.traceless(initialize(engine))
     return fromEngine(engine)
@@ -438,6 +457,7 @@ const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
     use,
     stream: (f, options) =>
       Stream.unwrapScoped(Effect.map(internal.acquire(engine, options), (lease) => f(lease.connection))),
+    health: Effect.sync(() => health(engine)),
     stats: Effect.sync(() => snapshot(engine)),
     events: engine.hub.events,
     resize: (size) => Control.resize(engine, size),

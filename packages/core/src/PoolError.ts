@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
 import * as Format from "./internal/format.js"
 import * as PoolHolder from "./PoolHolder.js"
@@ -101,14 +100,6 @@ export type PoolError = AcquireError
  */
 export const isPoolError = (u: unknown): u is PoolError => Predicate.hasProperty(u, TypeId)
 
-/** the one-line text of any error: drivers fail with `Error`s, users with whatever they like */
-const describeCause = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return typeof cause === "string" ? cause : Inspectable.toStringUnknown(cause, 0)
-  // several addresses were tried and all refused: Node leaves the message empty and puts the reasons inside
-  if (cause.message === "" && cause instanceof AggregateError) return cause.errors.map(describeCause).join(", ")
-  return cause.message === "" ? cause.name : cause.message
-}
-
 /**
  * No connection is free and the caller would not wait for one, or the server itself refuses more.
  *
@@ -158,7 +149,7 @@ export class TooManyConnections extends Data.TaggedError("TooManyConnections")<{
       case "WaitersFull":
         return `Pool "${this.pool}" lets no more callers wait: ${summary(this.stats)}`
       case "ServerRefused":
-        return `The server of pool "${this.pool}" accepts no more connections: ${describeCause(this.cause)}`
+        return `The server of pool "${this.pool}" accepts no more connections: ${Format.cause(this.cause)}`
     }
   }
 }
@@ -210,7 +201,7 @@ export class AcquireTimeout extends Data.TaggedError("AcquireTimeout")<{
   override get message(): string {
     const last = this.lastConnectError === undefined
       ? ""
-      : `; the last attempt to connect failed: ${describeCause(this.lastConnectError)}`
+      : `; the last attempt to connect failed: ${Format.cause(this.lastConnectError)}`
     const held = this.holders.length === 0 ? "" : `; held by ${PoolHolder.summary(this.holders)}`
     return `Pool "${this.pool}" had no connection within ${Format.millis(this.waitedMillis)} (${this.phase}): ` +
       `${summary(this.stats)}${held}${last}`
@@ -268,7 +259,7 @@ export class ConnectFailed extends Data.TaggedError("ConnectFailed")<{
       this.retryInMillis === undefined ? "" : `the next one in ${Format.millis(this.retryInMillis)}`
     ].filter((detail) => detail !== "")
     const when = details.length === 0 ? "" : ` (${details.join(", ")})`
-    return `Pool "${this.pool}" cannot connect${when}: ${describeCause(this.cause)}`
+    return `Pool "${this.pool}" cannot connect${when}: ${Format.cause(this.cause)}`
   }
 }
 

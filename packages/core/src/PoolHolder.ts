@@ -30,6 +30,8 @@ export interface Holder {
   readonly heldMillis: number
   /** the number of the connection within its pool, counting from 1; no other connection ever gets it */
   readonly connectionId: number
+  /** what it is doing with the connection, if the pool has been told how to find out */
+  readonly activity?: string | undefined
 }
 
 /**
@@ -51,9 +53,10 @@ export interface Holder {
  * @since 0.1.0
  * @category getters
  */
-export const describe = ({ connectionId, fiberId, heldMillis, span }: Holder): string => {
+export const describe = ({ activity, connectionId, fiberId, heldMillis, span }: Holder): string => {
   const place = span === undefined ? "" : ` in span ${JSON.stringify(span)}`
-  return `fiber #${fiberId.id}${place} for ${Format.millis(heldMillis)} (connection ${connectionId})`
+  const doing = activity === undefined ? "" : `, ${activity}`
+  return `fiber #${fiberId.id}${place} for ${Format.millis(heldMillis)} (connection ${connectionId}${doing})`
 }
 
 /** more than that makes an error message unreadable */

@@ -26,7 +26,22 @@ export * as PoolEvent from "./PoolEvent.js"
 /**
  * @since 0.1.0
  */
+export * as PoolHealth from "./PoolHealth.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as PoolHolder from "./PoolHolder.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolLogger from "./PoolLogger.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolMetrics from "./PoolMetrics.js"
 
 /**
  * @since 0.1.0

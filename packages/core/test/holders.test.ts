@@ -1,3 +1,4 @@
+import * as PoolHolder from "@dbpool/core/PoolHolder"
 import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -17,10 +18,22 @@ describe("holders", () => {
       const session = yield* start(Effect.withSpan(pool.session(Effect.zipRight(use(pool), Effect.never)), "migrate"))
       yield* TestClock.adjust("1 second")
       const [one, two, three] = yield* pool.holders
-      assert.deepStrictEqual(one, { fiberId: first.id(), span: "report", heldMillis: 3000, connectionId: 1 })
+      assert.deepStrictEqual(one, {
+        fiberId: first.id(),
+        span: "report",
+        heldMillis: 3000,
+        connectionId: 1,
+        activity: undefined
+      })
       assert.deepStrictEqual([two!.span, two!.heldMillis, two!.connectionId], [undefined, 1000, 2])
       assert.isTrue(Equal.equals(two!.fiberId, yield* Effect.fiberId))
-      assert.deepStrictEqual(three, { fiberId: session.id(), span: "migrate", heldMillis: 1000, connectionId: 3 })
+      assert.deepStrictEqual(three, {
+        fiberId: session.id(),
+        span: "migrate",
+        heldMillis: 1000,
+        connectionId: 3,
+        activity: undefined
+      })
       yield* held.end
       yield* Fiber.interruptAll([first, session])
       assert.deepStrictEqual(yield* pool.holders, [])
@@ -60,9 +73,26 @@ describe("holders", () => {
       for (const exit of yield* Fiber.join(callers)) {
         const { holders, message } = failsWith(exit, "AcquireTimeout")
         assert.deepStrictEqual(holders, [
-          { fiberId: holder.id(), span: "checkout", heldMillis: 2000, connectionId: 1 }
+          { fiberId: holder.id(), span: "checkout", heldMillis: 2000, connectionId: 1, activity: undefined }
         ])
         assert.include(message, `held by fiber #${holder.id().id} in span "checkout" for 2 s (connection 1)`)
       }
+    }))
+
+  it.scoped("say what they are doing, if the pool has been told how to find out", () =>
+    Effect.gen(function*() {
+      let doing: string | undefined = "running \"select 1\""
+      const pool = yield* makePool(yield* SimulatedServer.make, {
+        activity: (connection) => {
+          if (doing === undefined) throw new Error("a hook that throws")
+          return `${doing} on ${connection.id}`
+        }
+      })
+      yield* hold(pool)
+      const [holder] = yield* pool.holders
+      assert.strictEqual(holder!.activity, "running \"select 1\" on 1")
+      assert.match(PoolHolder.describe(holder!), /^fiber #\d+ for 0 ms \(connection 1, running "select 1" on 1\)$/)
+      doing = undefined
+      assert.strictEqual((yield* pool.holders)[0]!.activity, undefined)
     }))
 })

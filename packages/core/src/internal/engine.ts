@@ -102,7 +102,7 @@ export class Engine<C> {
     const now = this.now()
     if (entry === undefined || !this.isFresh(entry, now)) return undefined
     this.lend(entry, now)
-    this.taken(entry, now)
+    this.taken(entry, 0)
     return entry
   }
 
@@ -128,12 +128,12 @@ export class Engine<C> {
   }
 
   /** The borrower has it, and runs: from here on it ends in `release`. */
-  taken(entry: Entry<C>, since: number): void {
+  taken(entry: Entry<C>, waitedMillis: number): void {
     this.counters.acquired++
     if (entry.uses++ > 0) this.counters.reused++
     if (entry.uses >= this.config.maxUses) entry.wears("maxUses")
-    if (this.hub.heard) {
-      this.hub.tell({ _tag: "Acquired", connectionId: entry.id, waitedMillis: this.now() - since })
+    if (this.hub.leasesHeard) {
+      this.hub.tell({ _tag: "Acquired", connectionId: entry.id, waitedMillis })
     }
   }
 
@@ -157,7 +157,7 @@ export class Engine<C> {
 
   /** The holder has ended. Decides what has to happen before the connection is lent again. */
   release(entry: Entry<C>): void {
-    if (this.hub.heard) {
+    if (this.hub.leasesHeard) {
       this.hub.tell({ _tag: "Released", connectionId: entry.id, heldMillis: this.now() - entry.lentAt })
     }
     if (entry.state === State.detached) this.finish(entry)

@@ -99,6 +99,8 @@ export class Entry<C> {
  */
 export class Ledger {
   private readonly counts: Array<number> = names.map(() => 0)
+  /** called after every move, if somebody keeps count */
+  onMove: ((from: State, to: State) => void) | undefined = undefined
 
   enter(_entry: Entry<any>): void {
     this.counts[State.connecting]!++
@@ -110,9 +112,11 @@ export class Ledger {
         `dbpool bug: connection ${entry.id} cannot go from ${names[entry.state]} to ${names[next]}; please report it`
       )
     }
-    this.counts[entry.state]!--
+    const { state } = entry
+    this.counts[state]!--
     this.counts[next]!++
     entry.state = next
+    this.onMove?.(state, next)
   }
 
   count(state: State): number {

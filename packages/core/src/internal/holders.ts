@@ -6,6 +6,7 @@ import type { Holder } from "../PoolHolder.js"
 import * as PoolHolder from "../PoolHolder.js"
 import type { Engine } from "./engine.js"
 import { State } from "./entry.js"
+import { activityOf } from "./hooks.js"
 import type { Hold } from "./lineage.js"
 
 /**
@@ -29,7 +30,8 @@ export const holderOf = <C>(hold: Hold<C>, now: number): Holder => ({
   fiberId: hold.fiberId,
   span: spanName(hold),
   heldMillis: now - hold.entry.lentAt,
-  connectionId: hold.entry.id
+  connectionId: hold.entry.id,
+  activity: activityOf(hold.engine.hooks, hold.entry.connection)
 })
 
 /**

@@ -21,6 +21,7 @@ export interface Hooks<C> {
   readonly cancel: ((connection: C) => Effect.Effect<unknown, unknown>) | undefined
   readonly reset: Reset<C>
   readonly worn: ((connection: C) => boolean) | undefined
+  readonly activity: ((connection: C) => string | undefined) | undefined
   readonly onLost: ((connection: C, lost: (cause: unknown) => void) => void) | undefined
   readonly destroy: ((connection: C) => void) | undefined
 }
@@ -50,6 +51,19 @@ export const isWorn = <C>({ worn }: Hooks<C>, connection: C): boolean => {
     return worn(connection)
   } catch {
     return true
+  }
+}
+
+/**
+ * What the holder of a connection does with it. What a hook that throws says is nothing.
+ *
+ * @internal
+ */
+export const activityOf = <C>({ activity }: Hooks<C>, connection: C): string | undefined => {
+  try {
+    return activity?.(connection)
+  } catch {
+    return undefined
   }
 }
 

@@ -6,11 +6,19 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { PoolEvent, PoolOccurrence } from "../PoolEvent.js"
 
-/** what a listener that falls behind may have before it loses the oldest */
+/** what a stream that falls behind may have before it loses the oldest */
 const backlog = 4096
 
-interface Listener {
-  readonly single: (event: PoolEvent) => boolean
+/**
+ * Called within the decisions of the pool: it must be quick, and must not throw.
+ *
+ * @internal
+ */
+export interface Listener {
+  /** whether it wants to hear of every single lease; if nobody does, no events are made of them */
+  readonly leases: boolean
+  readonly hear: (occurrence: PoolOccurrence) => void
+  /** the pool has closed; a lease that outlives it still ends some time */
   readonly end: () => void
 }
 
@@ -18,35 +26,51 @@ interface Listener {
 export class Hub {
   private readonly listeners = new Set<Listener>()
   private ended = false
-  /** to be asked before an event is made */
+  /** to be asked before an event is made, and before one of a lease is */
   heard = false
+  leasesHeard = false
 
   constructor(private readonly pool: string, private readonly clock: Clock.Clock) {}
 
   tell(occurrence: PoolOccurrence): void {
-    const event = { pool: this.pool, at: this.clock.unsafeCurrentTimeMillis(), ...occurrence }
-    for (const listener of this.listeners) listener.single(event)
+    for (const listener of this.listeners) listener.hear(occurrence)
   }
 
-  /** nothing more will happen */
   end(): void {
     this.ended = true
     for (const listener of this.listeners) listener.end()
   }
 
+  listen(listener: Listener): void {
+    if (this.ended) return listener.end()
+    this.listeners.add(listener)
+    this.count()
+  }
+
+  private leave(listener: Listener): void {
+    this.listeners.delete(listener)
+    this.count()
+  }
+
+  private count(): void {
+    this.heard = this.listeners.size > 0
+    this.leasesHeard = [...this.listeners].some(({ leases }) => leases)
+  }
+
   readonly events: Stream.Stream<PoolEvent> = Stream.asyncPush<PoolEvent>(
-    (listener) =>
+    (stream) =>
       Effect.acquireRelease(
         Effect.sync(() => {
-          if (this.ended) return listener.end()
-          this.listeners.add(listener)
-          this.heard = true
+          const listener: Listener = {
+            leases: true,
+            hear: (occurrence) =>
+              stream.single({ pool: this.pool, at: this.clock.unsafeCurrentTimeMillis(), ...occurrence }),
+            end: stream.end
+          }
+          this.listen(listener)
+          return listener
         }),
-        () =>
-          Effect.sync(() => {
-            this.listeners.delete(listener)
-            this.heard = this.listeners.size > 0
-          })
+        (listener) => Effect.sync(() => this.leave(listener))
       ),
     { bufferSize: backlog, strategy: "sliding" }
   )

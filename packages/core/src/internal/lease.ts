@@ -50,7 +50,7 @@ const wait = <C>(
           return Effect.failCause(cause)
         },
         onSuccess: (entry) => {
-          engine.taken(entry, waiter!.since)
+          engine.taken(entry, engine.now() - waiter!.since)
           return Effect.succeed(entry)
         }
       }

@@ -108,7 +108,6 @@ const tell = <C>(engine: Engine<C>, waiter: Waiter<C>): void => {
  */
 export const error = <C>(engine: Engine<C>): PoolError.ConnectFailed | PoolError.TooManyConnections => {
   const now = engine.now()
-  const { next } = engine.admission
   const { at, attempts, cause, fault } = engine.admission.trouble!
   const pool = engine.config.name
   return fault === "refused"
@@ -119,6 +118,14 @@ export const error = <C>(engine: Engine<C>): PoolError.ConnectFailed | PoolError
       attempts,
       fatal: fault === "fatal",
       ageMillis: now - at,
-      retryInMillis: next > now && next < Infinity ? next - now : undefined
+      retryInMillis: retryInMillis(engine, now)
     })
 }
+
+/**
+ * When the next attempt may begin; `undefined` when one is under way, or the schedule has ended or is being asked.
+ *
+ * @internal
+ */
+export const retryInMillis = <C>({ admission: { next } }: Engine<C>, now: number): number | undefined =>
+  next > now && next < Infinity ? next - now : undefined

@@ -21,6 +21,7 @@ import { State } from "./entry.js"
 import { conditionOf, validatesOn } from "./hooks.js"
 import * as Loss from "./loss.js"
 import * as Outage from "./outage.js"
+import * as Trace from "./trace.js"
 
 /** how long a schedule may take to answer */
 const scheduleTakes = 1000
@@ -61,7 +62,9 @@ export const connect = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<vo
       entry.destroy = () => hooks.destroy?.(connection)
       return hooks.setup === undefined ? Effect.void : hooks.setup(connection)
     })
-    const dial = yield* Effect.forkDaemon(Effect.interruptible(Scope.extend(opened, scope)))
+    const dial = yield* Effect.forkDaemon(
+      Trace.connecting(engine, entry, Effect.interruptible(Scope.extend(opened, scope)))
+    )
     entry.close = Effect.zipRight(Fiber.await(dial), Scope.close(scope, Exit.void))
     const dialled = yield* settle(dial, config.connectTimeout)
     if (Option.isNone(dialled)) {

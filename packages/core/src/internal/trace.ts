@@ -1,22 +1,49 @@
 /**
- * A span for the time in which a caller waits for its connection, whatever for. Those who wait for nothing have none.
+ * The spans of a pool: one for the time in which a caller waits for its connection, whatever for, and one for every
+ * attempt to connect. Those who wait for nothing have none. With Effect's own tracer nobody would see them.
  */
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 import type { Engine } from "./engine.js"
+import type { Entry } from "./entry.js"
 
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** with Effect's own tracer nobody would see it @internal */
+const spanned = <C, A, E, R>(
+  engine: Engine<C>,
+  self: Effect.Effect<A, E, R>,
+  name: string,
+  options: () => Tracer.SpanOptions = () => ({})
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (fiber.currentTracer === nativeTracer) return self
+    const { attributes, ...rest } = options()
+    const own = { "db.client.connection.pool.name": engine.config.name, ...attributes }
+    return Effect.useSpan(
+      name,
+      { captureStackTrace: false, ...rest, attributes: own },
+      (span) => Effect.withParentSpan(self, span)
+    )
+  })
+
+/** @internal */
 export const waiting = <C, A, E, R>(engine: Engine<C>, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime((fiber) =>
-    fiber.currentTracer === nativeTracer
-      ? self
-      : Effect.useSpan(
-        "pool.acquire",
-        { attributes: { "pool.name": engine.config.name }, captureStackTrace: false },
-        () => self
-      )
-  )
+  spanned(engine, self, "pool.acquire")
+
+/**
+ * It has no parent: whatever made the pool is over by now.
+ *
+ * @internal
+ */
+export const connecting = <C, A, E, R>(
+  engine: Engine<C>,
+  entry: Entry<C>,
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  spanned(engine, self, "pool.connect", () => ({
+    kind: "client",
+    root: true,
+    attributes: { "dbpool.connection.id": entry.id }
+  }))

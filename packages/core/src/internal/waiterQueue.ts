@@ -39,6 +39,8 @@ export class WaiterQueue<C> {
   private last: Waiter<C> | undefined = undefined
   private readonly deadlines: Array<Waiter<C>> = []
   size = 0
+  /** called whenever one more waits, or one fewer, if somebody keeps count */
+  onChange: ((change: 1 | -1) => void) | undefined = undefined
 
   get head(): Waiter<C> | undefined {
     return this.first
@@ -60,6 +62,7 @@ export class WaiterQueue<C> {
     this.last = waiter
     waiter.queued = true
     this.size++
+    this.onChange?.(1)
     if (waiter.deadline !== Infinity) this.rise(waiter, this.deadlines.length)
   }
 
@@ -73,6 +76,7 @@ export class WaiterQueue<C> {
     waiter.behind = undefined
     waiter.queued = false
     this.size--
+    this.onChange?.(-1)
     if (waiter.heapIndex >= 0) this.leaveHeap(waiter)
   }
 

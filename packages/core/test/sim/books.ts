@@ -32,8 +32,7 @@ export class Books {
   /** nobody may listen, too */
   listen(): void {
     this.listens = true
-    this.engine.hub.heard = true
-    this.engine.hub.tell = (event) => this.told(event)
+    this.engine.hub.listen({ leases: true, hear: (event) => this.told(event), end: () => {} })
   }
 
   private told(event: PoolOccurrence): void {

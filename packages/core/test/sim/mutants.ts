@@ -33,8 +33,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 1,
     name: "counter leak",
     file: "entry.ts",
-    find: "this.counts[entry.state]!--",
-    replace: "if (entry.state !== State.resetting || entry.uses % 3 !== 0) this.counts[entry.state]!--"
+    find: "this.counts[state]!--",
+    replace: "if (entry.state !== State.resetting || entry.uses % 3 !== 0) this.counts[state]!--"
   },
   {
     rule: 1,
@@ -55,9 +55,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 2,
     name: "given back by the hand-off, and kept",
     file: "lease.ts",
-    find: "          engine.taken(entry, waiter!.since)\n",
+    find: "          engine.taken(entry, engine.now() - waiter!.since)\n",
     replace:
-      "          engine.taken(entry, waiter!.since)\n          if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
+      "          engine.taken(entry, engine.now() - waiter!.since)\n          if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
   },
   {
     rule: 2,

@@ -164,6 +164,7 @@ export class Network {
       onLost: (socket: Socket, lost: (cause: unknown) => void): void => {
         socket.lost = lost
       },
+      activity: undefined,
       destroy: (socket: Socket): void => {
         socket.alive = false
         socket.destroyed++
