@@ -129,8 +129,8 @@ export class Rules {
     if (age >= this.engine.config.maxLifetime) this.blame(8, `socket ${id} lent ${age} ms old`)
   }
 
-  condemns(): void {
-    for (const entry of this.engine.entries) this.condemned.add(entry)
+  condemns(entries: ReadonlyArray<Entry<Socket>>): void {
+    for (const entry of entries) this.condemned.add(entry)
   }
 
   // ---- after every step

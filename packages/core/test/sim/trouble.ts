@@ -58,10 +58,13 @@ export const operator = (world: World, engine: Engine<Socket>, rules: Rules): Ef
       case "drain":
         yield* Effect.orDie(Control.drain(engine, { over: dice.pick([0, 1000]) }))
         break
-      case "hard drain":
-        rules.condemns()
+      case "hard drain": {
+        // the operator's fiber may yield on the way to the decision, and after it: these are there at both ends
+        const there = [...engine.entries]
         yield* Effect.orDie(Control.drain(engine, { hard: true }))
+        rules.condemns(there)
         break
+      }
       case "suspend":
         yield* Control.suspend(engine)
         yield* Effect.sleep(dice.between(0, 1000))
