@@ -191,7 +191,7 @@ describe("DDL in a transaction", () => {
     Effect.gen(function*() {
       const { admin, names, pool, sql, table } = yield* makeTable()
       yield* Effect.addFinalizer(() => admin(`drop table if exists ${table}_2`))
-      const ddl = sql.unsafe(`create or replace table ${table}_2 (n int)`)
+      const ddl = sql.unsafe(`create table if not exists ${table}_2 (n int)`)
       const insert = sql`insert into ${sql(table)} values (1, 'a')`
       yield* failsWith(
         refineErrors(sql.withTransaction(sql.withTransaction(Effect.zipRight(ddl, insert)))),
@@ -206,7 +206,7 @@ describe("DDL in a transaction", () => {
       const { admin, names, sql, table } = yield* makeTable()
       yield* Effect.addFinalizer(() => admin(`drop table if exists ${table}_2`))
       const insert = (id: number) => sql`insert into ${sql(table)} values (${id}, ${`n${id}`})`
-      const ddl = sql.unsafe(`create or replace table ${table}_2 (n int)`)
+      const ddl = sql.unsafe(`create table if not exists ${table}_2 (n int)`)
       yield* sql.withTransaction(Effect.all([insert(1), ddl, insert(2)]))
       yield* Effect.exit(sql.withTransaction(Effect.all([insert(3), ddl, insert(4), Effect.fail("no")])))
       yield* failsWith(

@@ -4,7 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { classify, ClientError, connectFault, Unsent } from "../src/internal/errors.js"
-import { failsWith, makeTable, server } from "./support.js"
+import { failsWith, isMysql, makeTable, server } from "./support.js"
 
 describe("what the server refuses is a StatementError with the reason", () => {
   const refused = (statements: ReadonlyArray<string>, reason: StatementReason, code: string, constraint?: string) =>
@@ -26,7 +26,7 @@ describe("what the server refuses is a StatementError with the reason", () => {
     Effect.all([
       refused(["insert into TABLE values (1, 'b')"], "UniqueViolation", "1062", "PRIMARY"),
       refused(
-        ["alter table TABLE add unique key by_name (name)", "insert into TABLE values (2, 'a')"],
+        ["alter table TABLE add unique key by_name (name(20))", "insert into TABLE values (2, 'a')"],
         "UniqueViolation",
         "1062",
         "by_name"
@@ -61,15 +61,24 @@ describe("what the server refuses is a StatementError with the reason", () => {
     ]))
 
   it.scopedLive("CheckViolation", () =>
-    refused(
-      ["alter table TABLE add constraint low check (id < 5)", "insert into TABLE values (5, 'e')"],
-      "CheckViolation",
-      "4025",
-      "low"
-    ))
+    Effect.flatMap(isMysql, (isMysql) =>
+      refused(
+        ["alter table TABLE add constraint low check (id < 5)", "insert into TABLE values (5, 'e')"],
+        "CheckViolation",
+        isMysql ? "3819" : "4025",
+        "low"
+      )))
 
   it.scopedLive("StatementTimeout", () =>
-    refused(["set max_statement_time = 0.02", "select sleep(5)"], "StatementTimeout", "1969"))
+    Effect.flatMap(isMysql, (isMysql) =>
+      refused(
+        [
+          `set ${isMysql ? "max_execution_time = 20" : "max_statement_time = 0.02"}`,
+          "select 1 from TABLE where sleep(5)"
+        ],
+        "StatementTimeout",
+        isMysql ? "3024" : "1969"
+      )))
 
   it.scopedLive("Syntax, unknown tables and columns too", () =>
     Effect.all([
@@ -181,7 +190,7 @@ describe("a server that has become read-only", () => {
   it.scopedLive("fails the statement as ReadOnly, and its connection is replaced: the next may lead to the primary", () =>
     Effect.gen(function*() {
       const { admin, app, pool, sql, table } = yield* makeTable({ maxConnections: 1 })
-      yield* admin(`revoke super, read_only admin on *.* from ${app}`)
+      yield* admin(`revoke super, ${(yield* isMysql) ? "connection_admin" : "read_only admin"} on *.* from ${app}`)
       yield* pool.drain({ over: 0 })
       yield* sql`select 1`
       const before = (yield* pool.stats).opened

@@ -61,7 +61,7 @@ const underLoad = <A, E>(
       { maxConnections: 10, host: proxy.host, port: proxy.port, ...options },
       server
     )
-    yield* admin(`create or replace table ${table} (id int auto_increment primary key, tx int, name text)`)
+    yield* admin(`drop table ${table}; create table ${table} (id int auto_increment primary key, tx int, name text)`)
     const books = new Books()
     let [ids, over] = [0, false]
     const worker = Effect.suspend(() => {

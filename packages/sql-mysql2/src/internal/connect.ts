@@ -32,7 +32,7 @@ export const connector = <R>(
       control,
       readTimeout: target.readTimeout,
       writeTimeout: target.writeTimeout,
-      setNames: `SET NAMES ${target.charset} COLLATE ${target.collation}`,
+      settings: `SET NAMES ${target.charset} COLLATE ${target.collation}, autocommit = 1`,
       hasNoReset: false,
       unpreparable: new Set()
     }
@@ -67,7 +67,8 @@ export const connector = <R>(
 const introduce = (connection: MysqlConnection, socket: Duplex): Effect.Effect<void, unknown> =>
   connection.text(whoAreYou).pipe(
     Effect.map((rows) => {
-      const [id, server] = rows[0] ?? []
+      const [id, server, autocommit] = rows[0] ?? []
+      if (Number(autocommit) === 0) connection.status.autocommitIsOff()
       const { remoteAddress: host, remotePort: port } = socket as Socket
       connection.address = {
         id: String(id),

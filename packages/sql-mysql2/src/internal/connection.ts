@@ -34,8 +34,8 @@ type Mode = "object" | "array" | "raw"
 /** what all connections of a pool have in common, and what one of them learns for the others @internal */
 export interface Shared extends Limits {
   readonly control: Control
-  /** the statement that sets the character set of the login */
-  readonly setNames: string
+  /** the statement that gives a session of MySQL what it had after its login, and a reset has taken */
+  readonly settings: string
   /** the server does not know COM_RESET_CONNECTION */
   hasNoReset: boolean
   /** statements that cannot be prepared */
@@ -195,11 +195,11 @@ export class MysqlConnection implements DriverConnection {
       this.shared.hasNoReset = true
       return this.changeUser
     })
-  ).pipe(Effect.zipRight(Effect.suspend(() => Effect.zipRight(this.setNames, this.commitItself))))
+  ).pipe(Effect.zipRight(Effect.suspend(() => Effect.zipRight(this.settings, this.commitItself))))
 
-  /** MySQL goes back to the server's own character set, MariaDB to that of the login */
-  private readonly setNames: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.wire._isMariaDB ? Effect.void : Effect.asVoid(this.text(this.shared.setNames))
+  /** MySQL goes back to the server's own settings, and does not say them all; MariaDB keeps the character set */
+  private readonly settings: Effect.Effect<void, unknown> = Effect.suspend(() =>
+    this.wire._isMariaDB ? Effect.void : Effect.asVoid(this.text(this.shared.settings))
   )
 
   /** single statements are to commit by themselves, even where the server is configured otherwise */

@@ -17,8 +17,13 @@ export interface Address {
   readonly id: string
 }
 
-/** what a server is asked about itself and a connection to it @internal */
-export const whoAreYou = "SELECT connection_id(), concat_ws('/', @@hostname, @@port, @@server_id)"
+/**
+ * What a server is asked about itself and a connection to it: also whether that commits by itself, because MySQL says so of
+ * every new session, whatever it was configured to do.
+ *
+ * @internal
+ */
+export const whoAreYou = "SELECT connection_id(), concat_ws('/', @@hostname, @@port, @@server_id), @@autocommit"
 
 /** how long a cancel may take, the login included; by the real clock, which no test moves */
 const patience = 5000

@@ -128,9 +128,9 @@ const reasonOf = ({ errno, message, sqlState }: ServerError): StatementReason =>
       : "Unknown")
 }
 
-/** the server names it in its message only, and only where that is in English */
+/** the server names it in its message only, and only where that is in English; MySQL names the table of a key, too */
 const constraintOf = ({ message }: ServerError): string | undefined =>
-  /(?: for key '|CONSTRAINT `|Check constraint ')([^'`]+)['`]/.exec(message)?.[1]
+  /(?: for key '(?:[^'.]+\.)?|CONSTRAINT `|Check constraint ')([^'`]+)['`]/.exec(message)?.[1]
 
 /** @internal */
 export const classify = (error: unknown): Driver.Failure => {

@@ -89,6 +89,11 @@ export class Status {
     this.known = true
   }
 
+  /** the session said so when it was asked: the flags of a new one of MySQL are wrong */
+  autocommitIsOff(): void {
+    this.flags &= ~flags.autocommit
+  }
+
   /** nothing is known of what a failed statement has left, except that it was sent in a transaction */
   forget(): void {
     this.known = false

@@ -3,12 +3,12 @@
  * our classes, and an archive of everything that a start loads. It is made once for each machine, in the user's cache.
  */
 import * as Effect from "effect/Effect"
-import * as ChildProcess from "node:child_process"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as userCache from "./userCache.js"
+import { run } from "./userCache.js"
 
 /** @internal */
 export interface BuildError {
@@ -29,39 +29,11 @@ const mainClass = "AvaticaTestServer"
 /** a quick start, no file left behind by a process that was killed, and nothing of the JVM's own on standard output */
 const jvmArgs = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xlog:disable", "-Xmx512m"]
 
-const cache = (): string => Path.join(process.env.XDG_CACHE_HOME || Path.join(Os.homedir(), ".cache"), "dbpool")
-
 const tool = (name: string): string =>
   process.env.JAVA_HOME === undefined ? name : Path.join(process.env.JAVA_HOME, "bin", name)
 
-interface Failed {
-  readonly missing: boolean
-  readonly output: string
-}
-
-const run = (
-  command: string,
-  args: ReadonlyArray<string>,
-  cwd: string,
-  input = ""
-): Effect.Effect<string, Failed> =>
-  Effect.async((resume, signal) => {
-    const child = ChildProcess.execFile(
-      command,
-      args,
-      { cwd, signal, maxBuffer: 1 << 24 },
-      (error, stdout, stderr) => {
-        const output = `${stdout}${stderr}`.trim()
-        const missing = (error as NodeJS.ErrnoException | null)?.code === "ENOENT"
-        resume(error === null ? Effect.succeed(output) : Effect.fail({ missing, output }))
-      }
-    )
-    child.stdin?.on("error", () => {})
-    child.stdin?.end(input)
-  })
-
 const step = (
-  self: Effect.Effect<string, Failed>,
+  self: Effect.Effect<string, userCache.Failed>,
   whenMissing: BuildError,
   reason: BuildError["reason"],
   whatFailed: string
@@ -80,8 +52,11 @@ export const build: Effect.Effect<Build, BuildError> = Effect.gen(function*() {
   const files = Fs.readdirSync(sources).sort().map((file) => Path.join(sources, file))
   const hash = Crypto.createHash("sha256")
   for (const file of files) hash.update(Fs.readFileSync(file))
-  const directory = Path.join(cache(), `avatica-${hash.digest("hex").slice(0, 16)}`)
-  if (!Fs.existsSync(directory)) yield* make(java, directory, files)
+  const directory = yield* userCache.directory(
+    `avatica-${hash.digest("hex").slice(0, 16)}`,
+    (work) => make(work, files),
+    (directory) => archive(java, directory)
+  )
   return { java, args: [`-XX:SharedArchiveFile=${archiveOf(directory)}`, ...command(directory)] }
 })
 
@@ -93,59 +68,48 @@ const command = (directory: string): ReadonlyArray<string> => {
   return [...jvmArgs, "-cp", classPath, mainClass]
 }
 
-const make = (java: string, directory: string, files: ReadonlyArray<string>): Effect.Effect<void, BuildError> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => {
-      Fs.mkdirSync(Path.dirname(directory), { recursive: true })
-      return Fs.mkdtempSync(`${directory}-`)
-    }),
-    (work) => {
-      const [lib, classes, jar] = ["lib", "classes", "server.jar"].map((name) => Path.join(work, name)) as [
-        string,
-        string,
-        string
-      ]
-      const pom = files.find((file) => file.endsWith("pom.xml"))!
-      const compiler = tool("javac")
-      return step(run(compiler, ["-version"], work), noJava, "JavaMissing", "Java does not run").pipe(
-        Effect.andThen(step(
-          run("mvn", ["-B", "-q", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${lib}`], work),
-          { reason: "MavenMissing", message: "There is no Maven here, which gets Avatica's server." },
-          "ArtifactsMissing",
-          "Maven could not get Avatica's server"
-        )),
-        Effect.andThen(step(
-          run(
-            compiler,
-            [
-              "--release",
-              "17",
-              "-cp",
-              Path.join(lib, "*"),
-              "-d",
-              classes,
-              ...files.filter((file) => file.endsWith(".java"))
-            ],
-            work
-          ),
-          noJava,
-          "StartFailed",
-          "The server does not compile"
-        )),
-        Effect.andThen(step(
-          run(tool("jar"), ["cf", jar, "-C", classes, "."], work),
-          noJava,
-          "StartFailed",
-          "The server cannot be packed"
-        )),
-        Effect.andThen(() => Fs.rmSync(classes, { recursive: true })),
-        // if another process was faster, what it made stays
-        Effect.andThen(Effect.ignore(Effect.try(() => Fs.renameSync(work, directory)))),
-        Effect.andThen(Effect.suspend(() => archive(java, directory)))
-      )
-    },
-    (work) => Effect.sync(() => Fs.rmSync(work, { recursive: true, force: true }))
+const make = (work: string, files: ReadonlyArray<string>): Effect.Effect<void, BuildError> => {
+  const [lib, classes, jar] = ["lib", "classes", "server.jar"].map((name) => Path.join(work, name)) as [
+    string,
+    string,
+    string
+  ]
+  const pom = files.find((file) => file.endsWith("pom.xml"))!
+  const compiler = tool("javac")
+  return step(run(compiler, ["-version"], work), noJava, "JavaMissing", "Java does not run").pipe(
+    Effect.andThen(step(
+      run("mvn", ["-B", "-q", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${lib}`], work),
+      { reason: "MavenMissing", message: "There is no Maven here, which gets Avatica's server." },
+      "ArtifactsMissing",
+      "Maven could not get Avatica's server"
+    )),
+    Effect.andThen(step(
+      run(
+        compiler,
+        [
+          "--release",
+          "17",
+          "-cp",
+          Path.join(lib, "*"),
+          "-d",
+          classes,
+          ...files.filter((file) => file.endsWith(".java"))
+        ],
+        work
+      ),
+      noJava,
+      "StartFailed",
+      "The server does not compile"
+    )),
+    Effect.andThen(step(
+      run(tool("jar"), ["cf", jar, "-C", classes, "."], work),
+      noJava,
+      "StartFailed",
+      "The server cannot be packed"
+    )),
+    Effect.andThen(() => Fs.rmSync(classes, { recursive: true }))
   )
+}
 
 /** A start that only loads classes. The archive is good for the paths it was made with; without it a start is slower. */
 const archive = (java: string, directory: string): Effect.Effect<void> => {

@@ -90,10 +90,15 @@ export const unprivileged = (server) => {
 }
 
 /**
+ * Whether a server can get at what is in a directory.
+ *
  * @param {string} path
  * @param {Identity} identity
  */
-const traversable = (path, identity) => {
+export const traversable = (path, identity) => {
+  if (identity.uid === undefined) {
+    return true
+  }
   for (let current = Fs.realpathSync(path);; current = Path.dirname(current)) {
     const { gid, mode, uid } = Fs.statSync(current)
     const execute = uid === identity.uid ? 0o100 : gid === identity.gid ? 0o010 : 0o001
@@ -113,7 +118,7 @@ const traversable = (path, identity) => {
  * @param {Identity} identity
  */
 export const makeDirectory = (prefix, identity) => {
-  const parent = identity.uid === undefined || traversable(Os.tmpdir(), identity) ? Os.tmpdir() : "/tmp"
+  const parent = traversable(Os.tmpdir(), identity) ? Os.tmpdir() : "/tmp"
   const path = Fs.mkdtempSync(Path.join(parent, `dbpool-${prefix}-`))
   directory = path
   give(path, identity)

@@ -6,6 +6,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as guardian from "./guardian.js"
 import * as mariaBinaries from "./mariaBinaries.js"
+import * as mysqlBinaries from "./mysqlBinaries.js"
 import type { Parts } from "./pgServer.js"
 
 const user = "dbpool"
@@ -16,15 +17,16 @@ const guardianPath = fileURLToPath(new URL("./mariaGuardian.mjs", import.meta.ur
 
 /** @internal */
 export const start = (
+  product: "MariaDB" | "MySQL",
   settings: Readonly<Record<string, string>>
 ): Effect.Effect<Parts, guardian.StartError, Scope.Scope> =>
   Effect.gen(function*() {
     const binaries = yield* Effect.mapError(
-      mariaBinaries.resolve,
+      product === "MariaDB" ? mariaBinaries.resolve : mysqlBinaries.resolve(process.platform, process.arch),
       (message): guardian.StartError => ({ reason: "UnsupportedPlatform", message })
     )
     const password = Crypto.randomBytes(18).toString("hex")
-    const running = yield* guardian.start(guardianPath, { ...binaries, settings, user, password, database })
+    const running = yield* guardian.start(guardianPath, { product, ...binaries, settings, user, password, database })
     const { directory, port, version } = running
     return {
       url: `mysql://${user}:${password}@${host}:${port}/${database}`,
