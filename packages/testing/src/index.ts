@@ -31,6 +31,13 @@ export * as BlackHole from "./BlackHole.js"
 export * as Contract from "./Contract.js"
 
 /**
+ * The contract as a command that prints a table, outside of a test runner. It can try a client of somebody else's too.
+ *
+ * @since 0.1.0
+ */
+export * as ContractCommand from "./ContractCommand.js"
+
+/**
  * What the contract suite has to know about a dialect: how to make a pool, what may be done to the server, and how its SQL
  * is written.
  *
