@@ -2,25 +2,34 @@
  * A server that is killed, refuses, forgets, and a network that fails, under the load of a hundred fibers: nothing leaks,
  * nothing dies, and the books balance.
  */
+import * as PoolSchedule from "@dbpool/core/PoolSchedule"
 import type * as MysqlPool from "@dbpool/sql-mysql2/MysqlPool"
 import * as MariaServer from "@dbpool/testing/MariaServer"
 import * as TcpProxy from "@dbpool/testing/TcpProxy"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { eventually, makePool, makeTable, sessions, timed } from "./support.js"
+import * as Schedule from "effect/Schedule"
+import * as mysql from "mysql2/promise"
+import { eventually, makePool, makeTable, sessions } from "./support.js"
 
 /** what the program was told of each transaction, by its id */
 class Books {
   readonly outcomes = new Map<number, "committed" | "failed" | "unknown">()
   readonly errors: Record<string, number> = {}
   readonly defects: Array<string> = []
+  /** when transactions were committed, in ms of `performance.now` */
+  readonly at: Array<number> = []
 
   note<A, E>(id: number, exit: Exit.Exit<A, E>): void {
-    if (Exit.isSuccess(exit)) return void this.outcomes.set(id, "committed")
+    if (Exit.isSuccess(exit)) {
+      this.at.push(performance.now())
+      return void this.outcomes.set(id, "committed")
+    }
     if (Cause.isDie(exit.cause)) this.defects.push(Cause.pretty(exit.cause))
     const { _tag } = Cause.squash(exit.cause) as { readonly _tag: string }
     this.errors[_tag] = (this.errors[_tag] ?? 0) + 1
@@ -43,8 +52,22 @@ class Books {
   }
 }
 
+/** when somebody with nothing but a driver could log in again, in ms of `performance.now` */
+const probe = ({ url }: { readonly url: string }) =>
+  Effect.promise(async () => {
+    const client = await mysql.createConnection(url)
+    client.on("error", () => {})
+    client.destroy()
+    return performance.now()
+  }).pipe(
+    Effect.sandbox,
+    Effect.retry(Schedule.spaced("5 millis"))
+  )
+
 interface Bench {
   readonly books: Books
+  /** the longest pause between two attempts to connect that was due so far, in ms, before its jitter */
+  readonly step: () => number
   readonly pool: MysqlPool.MysqlPool
   readonly proxy: TcpProxy.TcpProxy
 }
@@ -57,8 +80,13 @@ const underLoad = <A, E>(
 ) =>
   Effect.gen(function*() {
     const proxy = yield* TcpProxy.make(server)
+    let step = 0
+    const connectRetry = Schedule.tapOutput(PoolSchedule.connect, (delay) =>
+      Effect.sync(() => {
+        step = Math.max(step, Math.min(5000, Duration.toMillis(delay)))
+      }))
     const { admin, names: _, pool, sql, table } = yield* makeTable(
-      { maxConnections: 10, host: proxy.host, port: proxy.port, ...options },
+      { maxConnections: 10, host: proxy.host, port: proxy.port, connectRetry, ...options },
       server
     )
     yield* admin(`drop table ${table}; create table ${table} (id int auto_increment primary key, tx int, name text)`)
@@ -74,7 +102,7 @@ const underLoad = <A, E>(
       })
     }).pipe(Effect.repeat({ while: () => !over }))
     const workers = yield* Effect.replicateEffect(Effect.fork(worker), 100)
-    const result = yield* disturb({ books, pool, proxy })
+    const result = yield* disturb({ books, pool, proxy, step: () => step })
     over = true
     yield* Effect.timeoutFail(Fiber.joinAll(workers), {
       duration: "15 seconds",
@@ -88,15 +116,16 @@ const underLoad = <A, E>(
     return { books, result, stats }
   })
 
-/** how soon the next transaction is committed, in milliseconds */
-const nextCommit = (books: Books) =>
-  Effect.suspend(() => {
-    const before = books.count("committed")
-    return Effect.map(
-      timed(eventually(Effect.sync(() => books.count("committed")), (n) => n > before, "a transaction is committed")),
-      ([took]) => took
-    )
-  })
+/** when the first transaction after a moment was committed */
+const commitAfter = (books: Books, moment: number) =>
+  Effect.map(
+    eventually(
+      Effect.sync(() => books.at.find((at) => at > moment)),
+      (at) => at !== undefined,
+      "a transaction is committed"
+    ),
+    (at) => at!
+  )
 
 const durable = MariaServer.make({ maxConnections: 60 })
 
@@ -107,16 +136,22 @@ describe("under the load of 100 fibers", () => {
       Effect.gen(function*() {
         const server = yield* durable
         const { kill, start } = Option.getOrThrow(server.started)
-        const { books } = yield* underLoad(server, ({ books }) =>
+        const { books } = yield* underLoad(server, ({ books, step }) =>
           Effect.gen(function*() {
             for (const away of [100, 1000]) {
-              yield* nextCommit(books)
+              yield* commitAfter(books, performance.now())
               yield* Effect.sleep("300 millis")
               yield* kill
+              // an answer that was on its way may still be read
+              yield* Effect.sleep("30 millis")
+              const down = performance.now()
               yield* Effect.sleep(away)
+              const probing = yield* Effect.fork(probe(server))
               yield* start
-              // 1.25 times the longest pause so far, and a second
-              assert.isBelow(yield* nextCommit(books), 1.25 * 1600 + 1000)
+              const login = yield* Fiber.join(probing)
+              const late = (yield* commitAfter(books, down)) - login
+              assert.isAbove(step(), 0, "no attempt to connect failed: that was no outage")
+              assert.isBelow(late, 1.25 * step() + 1000, `after a probe's login, with a step of ${step()} ms`)
             }
           }))
         assert.isAbove(books.errors.ConnectionLost ?? 0, 0)
@@ -147,7 +182,7 @@ describe("under the load of 100 fibers", () => {
                 yield* Effect.sleep("200 millis")
                 yield* proxy.deaf(direction, "open")
                 yield* Effect.sleep("600 millis")
-                yield* nextCommit(books)
+                yield* commitAfter(books, performance.now())
                 // a COMMIT that was swallowed keeps its locks until the server hears that nobody is there any more
                 yield* proxy.cut
               }),
