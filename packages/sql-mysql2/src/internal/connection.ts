@@ -9,6 +9,7 @@ import type { DriverConnection, Objection } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import mysql from "mysql2"
+import { Cancel } from "./cancel.js"
 import type { Address, Control } from "./control.js"
 import {
   ClientError,
@@ -42,9 +43,6 @@ export interface Shared extends Limits {
   readonly unpreparable: Set<string>
 }
 
-/** the first pause before a cancel is repeated */
-const missed = 100
-
 /** @internal */
 export class MysqlConnection implements DriverConnection {
   readonly wire: Wire
@@ -63,9 +61,8 @@ export class MysqlConnection implements DriverConnection {
   private saysAutocommit = true
   /** where and as what the server knows this connection, if it can be cancelled there */
   address: Address | undefined = undefined
-  /** gives up the cancel that is under way; nothing is sent before its end */
-  private stopCancel: (() => void) | undefined = undefined
-  private pause: ReturnType<typeof setTimeout> | undefined = undefined
+  /** nothing is sent before its end */
+  private readonly cancelling: Cancel
   /** called whenever the connection becomes free, or breaks */
   private readonly onChange = new Set<() => void>()
 
@@ -73,6 +70,7 @@ export class MysqlConnection implements DriverConnection {
     this.client = mysql.createConnection(config)
     this.wire = wireOf(this.client)
     this.sender = new Sender(this.wire, this.status, shared.unpreparable)
+    this.cancelling = new Cancel(shared.control, this)
     // without a listener the error of an idle socket ends the process
     this.client.on("error", (cause: unknown) => this.breaks(cause))
     this.client.on("end", () => this.breaks(new Error("the server closed the connection")))
@@ -142,7 +140,11 @@ export class MysqlConnection implements DriverConnection {
 
   /** no statement is running, and no cancel under way that could hit the next one */
   get isFree(): boolean {
-    return this.running === undefined && this.stopCancel === undefined
+    return !this.isRunning && !this.cancelling.isUnderWay
+  }
+
+  get isRunning(): boolean {
+    return this.running !== undefined
   }
 
   transactionStatus(): "none" | "open" {
@@ -235,9 +237,7 @@ export class MysqlConnection implements DriverConnection {
   abandon(): void {
     const { running } = this
     if (running === undefined || running.ending || this.broken !== undefined) return
-    if (this.stopCancel !== undefined || this.pause !== undefined) return
-    if (running.patience === 0) this.requestCancel(missed)
-    else this.pause = setTimeout(() => this.requestCancel(missed), running.patience)
+    this.cancelling.begin(running.patience)
   }
 
   readonly cancel: Effect.Effect<void, unknown> = Effect.suspend(() => {
@@ -285,7 +285,7 @@ export class MysqlConnection implements DriverConnection {
       this.running = undefined
       throw cause instanceof ClientError ? cause : new ClientError(cause)
     }
-    this.watch?.set(this.running !== undefined)
+    this.watch?.set(this.isRunning)
     return running
   }
 
@@ -334,9 +334,8 @@ export class MysqlConnection implements DriverConnection {
   private settles(running: Running, error: unknown): void {
     if (this.running !== running) return
     this.running = undefined
-    clearTimeout(this.pause)
-    this.pause = undefined
-    this.watch?.set(this.running !== undefined)
+    this.cancelling.settle()
+    this.watch?.set(this.isRunning)
     running.done(error)
     this.changed()
   }
@@ -363,12 +362,10 @@ export class MysqlConnection implements DriverConnection {
     })
   }
 
-  private breaks(cause: unknown, failure: unknown = cause): void {
+  breaks(cause: unknown, failure: unknown = cause): void {
     if (this.broken !== undefined) return
     this.broken = { cause }
-    clearTimeout(this.pause)
-    this.stopCancel?.()
-    this.stopCancel = undefined
+    this.cancelling.end()
     // `mysql2` would only say that it is done, and wait for the server to close it
     this.wire.stream.destroy()
     this.lost?.(cause)
@@ -378,24 +375,9 @@ export class MysqlConnection implements DriverConnection {
     this.changed()
   }
 
-  private changed(): void {
+  changed(): void {
     const listeners = [...this.onChange]
     this.onChange.clear()
     for (const listener of listeners) listener()
-  }
-
-  /**
-   * A cancel names the connection, not the statement: it may arrive when the next one is already running, so its end is
-   * waited for. And it may arrive before the statement, to no effect.
-   */
-  private requestCancel(patience: number): void {
-    this.pause = undefined
-    if (this.address === undefined) return this.breaks(new Error("the server has not said how to cancel on it"))
-    this.stopCancel = this.shared.control.kill("QUERY", this.address, (error) => {
-      this.stopCancel = undefined
-      if (error !== undefined) this.breaks(error)
-      else if (this.running === undefined) this.changed()
-      else this.pause = setTimeout(() => this.requestCancel(2 * patience), patience)
-    })
   }
 }
