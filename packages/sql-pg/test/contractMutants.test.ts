@@ -1,6 +1,6 @@
 /**
  * A row that cannot fail proves nothing: clients that break one promise each, and the row that finds it out. The official
- * client, which `pnpm contract --peer` tries, breaks many others.
+ * client, which `pnpm contract pg-peer` tries, breaks many others.
  */
 import * as Contract from "@dbpool/testing/Contract"
 import type * as ContractDialect from "@dbpool/testing/ContractDialect"
