@@ -1,24 +1,24 @@
 /**
  * The ten minutes, shortened to a fraction of a second, under load: upserts go on while the server forgets one connection
  * after the other. Each row counts how often it was written, so that what is lost shows as well as what is doubled.
- *
- * `DBPOOL_EXPIRIES` says how many expiries have to be seen; the tests of every day see 50.
  */
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import * as AvaticaServer from "@dbpool/testing/AvaticaServer"
 import { assert, describe, it } from "@effect/vitest"
-import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as gateway from "./gateway.js"
 import { asLindorm, lindormLogin, makePool } from "./support.js"
 
+/** milliseconds */
 const expiry = 200
+
+/** how many expiries have to be seen */
+const wanted = 200
 
 describe("upserts while connections expire", () => {
   it.scopedLive("are none of them lost that was reported as done, and none executed twice", () =>
     Effect.gen(function*() {
-      const wanted = yield* Config.withDefault(Config.integer("DBPOOL_EXPIRIES"), 50)
       const server = yield* AvaticaServer.make({ lindorm: lindormLogin, connectionExpiry: Duration.millis(expiry) })
       const between = yield* gateway.make(server.url)
       let expiries = 0
@@ -62,11 +62,11 @@ describe("upserts while connections expire", () => {
       const tally: Record<string, number> = {}
       for (const [id, outcome] of outcomes) {
         tally[outcome] = (tally[outcome] ?? 0) + 1
-        // what is NoSuchConnection was not executed; nothing else may have happened here
-        assert.include(["done", "NoSuchConnection"], outcome)
-        assert.strictEqual(written.get(id), outcome === "done" ? 1 : undefined, `${id} is ${outcome}`)
+        // one that expired between a statement and its execution, on a machine too slow for all this, may be either
+        const allowed = { done: [1], NoSuchConnection: [undefined], ConnectionLost: [undefined, 1] }[outcome] ?? []
+        assert.include(allowed, written.get(id), `${id} is ${outcome}`)
       }
-      assert.strictEqual(written.size, tally.done)
+      assert.isAbove(tally.done!, outcomes.length / 2)
       assert.isAtLeast(expiries, wanted)
       const { opened } = yield* pool.stats
       process.stdout.write(`${expiries} expiries, ${opened} connections opened, ${JSON.stringify(tally)}\n`)

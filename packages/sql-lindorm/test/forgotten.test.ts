@@ -30,6 +30,19 @@ describe("an expired connection", () => {
       }
     }))
 
+  it.scopedLive("is not the only one: all that were idle beside it are as gone, and the statement gets past them", () =>
+    Effect.gen(function*() {
+      const server = yield* AvaticaServer.make({ connectionExpiry: "300 millis" })
+      const { names, pool, sql, table } = yield* makeTable(server.url, { ...trusting, maxConnections: 4 })
+      yield* Effect.scoped(Effect.replicateEffect(sql.reserve, 4))
+      const { opened } = yield* pool.stats
+      yield* Effect.sleep("400 millis")
+      yield* sql.unsafe(`insert into ${table} values (1, 'one')`)
+      const after = yield* pool.stats
+      assert.deepStrictEqual([after.opened, after.retired.lost], [opened + 1, 4])
+      assert.deepStrictEqual(yield* names, ["one"])
+    }))
+
   it.scopedLive("is NoSuchConnection in a lease, where nothing is sent again", () =>
     Effect.gen(function*() {
       const server = yield* AvaticaServer.make({ connectionExpiry: "300 millis" })

@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { deaf, lose, refuse, rows, unsent } from "./server.js"
-import { failsWith, makeOne, start } from "./support.js"
+import { deaf, FakeServer, lose, refuse, rows, unsent } from "./server.js"
+import { failsWith, makeOne, makePool, start } from "./support.js"
 
 const sends = (server: { readonly log: ReadonlyArray<string> }, sql: string) =>
   server.log.filter((line) => line.endsWith(`: ${sql}`)).length
@@ -28,7 +28,23 @@ describe("retryUnsent", () => {
       assert.strictEqual((yield* pool.stats).leased, 0)
     }))
 
-  it.scoped("never sends it a third time", () =>
+  it.scoped("sends it until it meets a connection that works: those that were idle beside a dead one may be dead, too", () =>
+    Effect.gen(function*() {
+      for (const way of ["statement", "stream"] as const) {
+        const server = new FakeServer()
+        const pool = yield* makePool(server, { maxConnections: 4, validateOn: [] })
+        const { client: sql } = pool
+        yield* Effect.scoped(Effect.all(Array.from({ length: 4 }, () => sql.reserve)))
+        // a server that has forgotten all that it knew
+        server.on("insert a", unsent, 4)
+        yield* way === "statement" ? sql`insert a` : Stream.runDrain(sql`insert a`.stream)
+        assert.strictEqual(sends(server, "insert a"), 5)
+        assert.deepStrictEqual(server.data, ["a"])
+        assert.strictEqual((yield* pool.stats).opened, 5)
+      }
+    }))
+
+  it.scoped("never sends it a third time when none was idle beside it", () =>
     Effect.gen(function*() {
       const { server, sql } = yield* makeOne()
       server.on("insert a", unsent)

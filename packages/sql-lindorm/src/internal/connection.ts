@@ -21,6 +21,7 @@ import type { Calls, ConnectionProperties, Request, Response } from "./schema.js
 import type { Mode } from "./statement.js"
 import * as statement from "./statement.js"
 import * as stream from "./stream.js"
+import { Transaction } from "./transaction.js"
 
 /** what the server is told when a connection is opened @internal */
 export type Login = Readonly<Record<string, string>>
@@ -59,14 +60,6 @@ const harmless = new Set<keyof Calls>(["CreateStatement", "Prepare", "Connection
 /** how long the goodbye of a connection may take that could not be opened, in milliseconds of the live clock */
 const unopened = 1000
 
-/** JDBC's numbers */
-const isolations = {
-  "read uncommitted": 1,
-  "read committed": 2,
-  "repeatable read": 4,
-  "serializable": 8
-} as const
-
 /** @internal */
 export class AvaticaConnection implements DriverConnection {
   /** chosen by us; a session that is reset gets a new one */
@@ -81,11 +74,9 @@ export class AvaticaConnection implements DriverConnection {
   private closing = false
   private broken: { readonly cause: unknown } | undefined = undefined
   private lost: ((cause: unknown) => void) | undefined = undefined
-  private inTransaction = false
+  private readonly transaction = new Transaction(this)
   /** as the server opened it */
-  private opened: ConnectionProperties | undefined = undefined
-  /** what the transaction has changed besides, as it was before */
-  private restoring: Partial<ConnectionProperties> = {}
+  opened: ConnectionProperties | undefined = undefined
   /** when the server last took note that the connection is in use; by the live clock, as the server's */
   private refreshedAt = 0
   private login: Login = {}
@@ -94,8 +85,6 @@ export class AvaticaConnection implements DriverConnection {
   constructor(readonly options: Omit<Options, "login">) {
     this.line = new Line(options.target, (cause) => this.breaks(cause))
   }
-
-  // ------------------------------------------------------------------ opening and closing
 
   /** interrupting it leaves what was begun to `close` */
   dial<R>(login: Effect.Effect<Login, unknown, R>): Effect.Effect<void, unknown, R> {
@@ -177,16 +166,14 @@ export class AvaticaConnection implements DriverConnection {
     this.changed()
   }
 
-  // ------------------------------------------------------------------ state
-
   condition(): Pool.Condition {
     if (this.broken !== undefined) return "broken"
     if (this.job !== undefined) return "busy"
-    return this.inTransaction ? "dirty" : "clean"
+    return this.transaction.isOpen ? "dirty" : "clean"
   }
 
   transactionStatus(): "none" | "open" {
-    return this.inTransaction ? "open" : "none"
+    return this.transaction.isOpen ? "open" : "none"
   }
 
   private changed(): void {
@@ -216,8 +203,6 @@ export class AvaticaConnection implements DriverConnection {
     this.abandon()
     return this.untilFree
   })
-
-  // ------------------------------------------------------------------ jobs
 
   /** why nothing can be sent, if so */
   refuses(objection: Objection | undefined): unknown {
@@ -259,7 +244,7 @@ export class AvaticaConnection implements DriverConnection {
       const job: Job = this.job = { wanted: true }
       work(job).then(Effect.succeed, Effect.fail).then(async (outcome) => {
         // so that nothing can come between the last statement and the COMMIT
-        if (this.inTransaction) await this.tidying
+        if (this.transaction.isOpen) await this.tidying
         this.leave()
         resume(outcome)
       })
@@ -267,6 +252,16 @@ export class AvaticaConnection implements DriverConnection {
         job.wanted = false
       })
     })
+  }
+
+  /** a job of the pool's, which objects to nothing */
+  private request<A>(work: () => Promise<A>): Effect.Effect<A, unknown> {
+    return Effect.suspend(() =>
+      this.run(async (job) => {
+        await this.begins(job)
+        return work()
+      })
+    )
   }
 
   /** what comes before every first request of a job */
@@ -283,8 +278,6 @@ export class AvaticaConnection implements DriverConnection {
     })
     this.tidying = tidying
   }
-
-  // ------------------------------------------------------------------ requests
 
   /** One request of a job, or of the tidying after it. */
   async call<K extends keyof Calls>(name: K, request: Omit<Request<K>, "connectionId">): Promise<Response<K>> {
@@ -313,12 +306,10 @@ export class AvaticaConnection implements DriverConnection {
   }
 
   /** changes what is set, and nothing if nothing is: then it is the ping that also tells the server of our being there */
-  private async sync(properties: Partial<ConnectionProperties>): Promise<ConnectionProperties | undefined> {
+  async sync(properties: Partial<ConnectionProperties>): Promise<ConnectionProperties | undefined> {
     const answer = await this.call("ConnectionSync", { properties: properties as ConnectionProperties })
     return answer.properties
   }
-
-  // ------------------------------------------------------------------ statements
 
   execute(sql: string, params: ReadonlyArray<unknown>, mode: Mode, objection?: Objection): Effect.Effect<any, unknown> {
     return this.run((job) => statement.execute(this, job, sql, params, mode, objection), objection)
@@ -328,74 +319,26 @@ export class AvaticaConnection implements DriverConnection {
     return stream.make(this, sql, params, objection)
   }
 
-  readonly validate: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.run(async (job) => {
-      await this.begins(job)
-      await this.sync({})
-    })
-  )
-
-  // ------------------------------------------------------------------ transactions
+  readonly validate: Effect.Effect<void, unknown> = this.request(() => this.sync({}).then(() => {}))
 
   begin(options: TransactionOptions): Effect.Effect<void, unknown> {
-    return this.run(async (job) => {
-      await this.begins(job)
-      // if only a part of it works, or nobody hears whether it did, it has to be undone
-      this.inTransaction = true
-      const { accessMode, isolation } = options
-      const { readOnly, transactionIsolation } = this.opened ?? {}
-      this.restoring = {
-        ...(isolation === undefined ? {} : { transactionIsolation: transactionIsolation ?? 0 }),
-        ...(accessMode === undefined ? {} : { readOnly: readOnly ?? false, hasReadOnly: true })
-      }
-      await this.sync({
-        autoCommit: false,
-        hasAutoCommit: true,
-        ...(isolation === undefined ? {} : { transactionIsolation: isolations[isolation] }),
-        ...(accessMode === undefined ? {} : { readOnly: accessMode === "read only", hasReadOnly: true })
-      })
-    })
+    return this.request(() => this.transaction.begin(options))
   }
 
-  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.suspend(() =>
-    this.run(async (job) => {
-      await this.begins(job)
-      await this.call("Commit", {})
-      // it is committed, whatever becomes of the rest; a connection that cannot be restored is broken
-      await this.restore().catch((cause) => this.breaks(cause))
-      return "committed" as const
-    })
-  )
+  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = this.request(() => this.transaction.commit())
 
-  readonly rollback: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.run(async (job) => {
-      await this.begins(job)
-      // autocommit may have been switched off by a statement
-      if (!this.inTransaction && (await this.sync({}))?.autoCommit !== false) return
-      await this.call("Rollback", {})
-      await this.restore()
-    })
-  )
-
-  private async restore(): Promise<void> {
-    await this.sync({ ...this.restoring, autoCommit: true, hasAutoCommit: true })
-    this.restoring = {}
-    this.inTransaction = false
-  }
+  readonly rollback: Effect.Effect<void, unknown> = this.request(() => this.transaction.rollback())
 
   /** a session is forgotten by ending it: the next one takes its place, on the same socket */
-  readonly resetSession: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    this.run(async (job) => {
-      await this.begins(job)
-      try {
-        await this.call("CloseConnection", {})
-        await this.open()
-      } catch (cause) {
-        this.breaks(cause)
-        throw cause
-      }
-    })
-  )
+  readonly resetSession: Effect.Effect<void, unknown> = this.request(async () => {
+    try {
+      await this.call("CloseConnection", {})
+      await this.open()
+    } catch (cause) {
+      this.breaks(cause)
+      throw cause
+    }
+  })
 }
 
 /** @internal */

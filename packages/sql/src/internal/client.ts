@@ -33,7 +33,7 @@ export const make = (options: Options): SqlClient.SqlClient => {
     use: (fiber, f) => {
       const level = Carrier.find(fiber.currentContext, pool)
       return level === undefined
-        ? Repeat.single(dialect, pool.use((member) => f(member.asConnection)))
+        ? Repeat.single(dialect, pool, pool.use((member) => f(member.asConnection)))
         : f(level.asConnection)
     },
     stream: (f) =>
@@ -41,7 +41,7 @@ export const make = (options: Options): SqlClient.SqlClient => {
         const level = Carrier.find(fiber.currentContext, pool)
         return Effect.succeed(
           level === undefined
-            ? Repeat.stream(dialect, pool.stream((member) => f(member.asConnection)))
+            ? Repeat.stream(dialect, pool, pool.stream((member) => f(member.asConnection)))
             : f(level.asConnection)
         )
       })),

@@ -1,7 +1,11 @@
 /**
- * Sending a statement once more, on another connection: only where the lease was taken for that one statement, so that
- * nothing else can depend on the connection that is gone, and never a third time.
+ * Sending a statement again, on another connection: only where the lease was taken for that one statement, so that nothing
+ * else can depend on the connection that is gone.
+ *
+ * Where one connection is found dead, those that were idle beside it may be, too: what was not executed is sent until it
+ * meets one that works, once for each of them and once more. What may have been executed is sent once more, if at all.
  */
+import type * as Pool from "@dbpool/core/Pool"
 import type { AcquireError } from "@dbpool/core/PoolError"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
@@ -14,42 +18,65 @@ type Failure = SqlError | AcquireError
 
 const lift = (error: Failure): SqlError => error instanceof SqlError ? error : toSqlError(error)
 
-/** nothing was executed, or it does no harm if it was */
-const mayRepeat = ({ config }: Dialect, error: Failure): Effect.Effect<boolean> =>
+const tagOf = (error: Failure): string => {
+  const { _tag } = (error instanceof SqlError ? error.cause : error) as { readonly _tag: string }
+  return _tag
+}
+
+/** how often it may be sent again: not at all, unless nothing was executed, or it does no harm if it was */
+const repeatsAfter = ({ config }: Dialect, pool: Pool.Pool<any>, error: Failure): Effect.Effect<number> =>
   Effect.withFiberRuntime((fiber) => {
-    const { _tag } = (error instanceof SqlError ? error.cause : error) as { readonly _tag: string }
-    return Effect.succeed(
-      _tag === "NoSuchConnection"
-        ? config.retryUnsent
-        : _tag === "ConnectionLost" && Region.of(fiber).idempotent === true
-    )
+    const tag = tagOf(error)
+    if (tag === "NoSuchConnection" && config.retryUnsent) return Effect.map(pool.stats, ({ idle }) => idle + 1)
+    return Effect.succeed(tag === "ConnectionLost" && Region.of(fiber).idempotent === true ? 1 : 0)
   })
+
+/** the others may be dead, too; any other error of a repeat is the last word */
+const isWorthAnother = (left: number, error: Failure): boolean => left > 1 && tagOf(error) === "NoSuchConnection"
 
 /** a session has no other connection: the first error says what happened to the statement */
 const told = (first: Failure, second: Failure): SqlError => lift(second._tag === "SessionLost" ? first : second)
 
 /** @internal */
-export const single = <A>(dialect: Dialect, attempt: Effect.Effect<A, Failure>): Effect.Effect<A, SqlError> =>
-  Effect.catchAll(attempt, (first) =>
-    Effect.flatMap(mayRepeat(dialect, first), (again) =>
-      again
-        ? Effect.mapError(attempt, (second) => told(first, second))
-        : Effect.fail(lift(first))))
+export const single = <A>(
+  dialect: Dialect,
+  pool: Pool.Pool<any>,
+  attempt: Effect.Effect<A, Failure>
+): Effect.Effect<A, SqlError> => {
+  const again = (first: Failure, left: number): Effect.Effect<A, SqlError> =>
+    Effect.catchAll(
+      attempt,
+      (error) => isWorthAnother(left, error) ? again(first, left - 1) : Effect.fail(told(first, error))
+    )
+  return Effect.catchAll(
+    attempt,
+    (first) =>
+      Effect.flatMap(
+        repeatsAfter(dialect, pool, first),
+        (left) => left === 0 ? Effect.fail(lift(first)) : again(first, left)
+      )
+  )
+}
 
 /** @internal */
-export const stream = <A>(dialect: Dialect, attempt: Stream.Stream<A, Failure>): Stream.Stream<A, SqlError> =>
+export const stream = <A>(
+  dialect: Dialect,
+  pool: Pool.Pool<any>,
+  attempt: Stream.Stream<A, Failure>
+): Stream.Stream<A, SqlError> =>
   Stream.suspend(() => {
     let answered = false
     const watched = Stream.mapChunks(attempt, (rows) => {
       answered = true
       return rows
     })
+    const again = (first: Failure, left: number): Stream.Stream<A, SqlError> =>
+      Stream.catchAll(watched, (error) =>
+        isWorthAnother(left, error) && !answered ? again(first, left - 1) : Stream.fail(told(first, error)))
     return Stream.catchAll(
       watched,
       (first) =>
-        Stream.unwrap(Effect.map(mayRepeat(dialect, first), (again) =>
-          again && !answered
-            ? Stream.mapError(attempt, (second) => told(first, second))
-            : Stream.fail(lift(first))))
+        Stream.unwrap(Effect.map(repeatsAfter(dialect, pool, first), (left) =>
+          left > 0 && !answered ? again(first, left) : Stream.fail(lift(first))))
     )
   })
