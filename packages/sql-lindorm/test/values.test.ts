@@ -155,6 +155,37 @@ describe("values go to the server and back:", () => {
       assert.match(String(rows[0]?.[0]), /^2026-01-01T00:00(:00)?\+02:00$/)
     }))
 
+  it.scopedLive("no day or time that does not exist is made another one: the server says that there is none", () =>
+    Effect.gen(function*() {
+      for (const [engine, { pool, sql }] of yield* both) {
+        const table = unique("vals")
+        yield* sql.unsafe(`create table ${table} (d date, t time)`)
+        for (
+          const [column, given] of [["d", "2026-02-30"], ["d", "2026-13-01"], ["t", "25:00:00"], ["t", "12:60:00"]]
+        ) {
+          yield* failsWith(
+            pool.use((connection) => connection.query(`insert into ${table} (${column}) values (?)`, [given])),
+            "StatementError"
+          )
+        }
+        assert.deepStrictEqual(yield* sql.unsafe(`select * from ${table}`).values, [], engine)
+        assert.strictEqual((yield* pool.stats).opened, 1, engine)
+      }
+    }))
+
+  it.scopedLive("a date beyond JavaScript's own cannot be read, but as a text", () =>
+    Effect.gen(function*() {
+      const [, [, { pool, sql }]] = yield* both
+      const far = "date '999999-12-31'"
+      const error = yield* failsWith(
+        pool.use((connection) => connection.query(`select ${far} as d`)),
+        "StatementError"
+      )
+      assert.include(error.message, "beyond")
+      assert.deepStrictEqual(yield* sql.unsafe(`select cast(${far} as varchar)`).values, [["999999-12-31"]])
+      assert.strictEqual((yield* pool.stats).opened, 1)
+    }))
+
   it.scopedLive("not at all, with the position of the culprit, what no column takes", () =>
     Effect.gen(function*() {
       const [[, { pool }]] = yield* both

@@ -78,10 +78,25 @@ describe("a statement", () => {
       const { pool, sql } = yield* makePool({ maxConnections: 1 })
       const circular: Record<string, unknown> = {}
       circular.self = circular
-      for (const unprepared of [false, true]) {
-        for (const value of [undefined, circular, () => 1, Symbol("s")]) {
+      const unsendable = [
+        undefined,
+        circular,
+        () => 1,
+        Symbol("s"),
+        { digits: 1n },
+        NaN,
+        -Infinity,
+        new Date(NaN),
+        new Map(),
+        new Float32Array(2),
+        { toJSON: () => undefined }
+      ]
+      // prepared for the first time, once more, and not at all
+      yield* sql`select ${1} as b`
+      for (const [name, unprepared] of [["a", false], ["b", false], ["a", true]] as const) {
+        for (const value of unsendable) {
           const error = yield* failsWith(
-            pool.use((connection) => connection.query("select ? as a", [value], { unprepared })),
+            pool.use((connection) => connection.query(`select ? as ${name}`, [value], { unprepared })),
             "StatementError"
           )
           assert.strictEqual(error.reason, "Unknown")

@@ -75,17 +75,25 @@ const numeric = (convert: (value: bigint) => unknown) => (value: TypedValue): un
     ? convert(value.number)
     : plain(value)
 
+/** the last millisecond that JavaScript has a date for */
+const lastMilli = 8.64e15
+
+const dateAt = (millis: number): Date => {
+  if (Math.abs(millis) <= lastMilli) return new Date(millis)
+  throw new ClientError("a date beyond those that JavaScript has cannot be read; select it as a text")
+}
+
 const readers: Record<number, (value: TypedValue) => unknown> = {
   [SqlType.TINYINT]: numeric(Number),
   [SqlType.SMALLINT]: numeric(Number),
   [SqlType.INTEGER]: numeric(Number),
   [SqlType.BIGINT]: numeric((number) => number),
-  [SqlType.DATE]: numeric((day) => new Date(Number(day) * millisPerDay).toISOString().split("T")[0]),
+  [SqlType.DATE]: numeric((day) => dateAt(Number(day) * millisPerDay).toISOString().split("T")[0]),
   [SqlType.TIME]: numeric((millis) => {
     const [, time, fraction] = /T([\d:]+)\.(\d+)/.exec(new Date(Number(millis)).toISOString())!
     return fraction === "000" ? time : `${time}.${fraction}`
   }),
-  [SqlType.TIMESTAMP]: numeric((millis) => new Date(Number(millis)))
+  [SqlType.TIMESTAMP]: numeric((millis) => dateAt(Number(millis)))
 }
 
 const isDecimal = (type: number): boolean => type === SqlType.DECIMAL || type === SqlType.NUMERIC
@@ -142,11 +150,17 @@ const bindText = (given: string, type: number): TypedValue => {
   if (isDecimal(type) && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given)) return decimal(given)
   if (type === SqlType.BIGINT && /^[+-]?\d+$/.test(given) && fitsLong(BigInt(given))) return long(BigInt(given))
   // as they are read: a database may not take them for what they are when they come as texts
-  if (type === SqlType.DATE && /^\d{4}-\d\d-\d\d$/.test(given)) return date(Date.parse(`${given}T00:00:00Z`))
+  if (type === SqlType.DATE && /^\d{4}-\d\d-\d\d$/.test(given)) return exactly(given, `${given}T00:00:00Z`, date)
   if (type === SqlType.TIME && /^\d\d:\d\d:\d\d(\.\d{1,3})?$/.test(given)) {
-    return time(Date.parse(`1970-01-01T${given}Z`))
+    return exactly(given, `1970-01-01T${given}Z`, time)
   }
   return text(given)
+}
+
+/** JavaScript makes the second of March of the thirtieth of February; what to do with it is for the database to say */
+const exactly = (given: string, instant: string, make: (millis: number) => TypedValue): TypedValue => {
+  const millis = Date.parse(instant)
+  return !Number.isNaN(millis) && new Date(millis).toISOString().includes(given) ? make(millis) : text(given)
 }
 
 const date = (millis: number) => value(Rep.JAVA_SQL_DATE, { number: BigInt(Math.floor(millis / millisPerDay)) })

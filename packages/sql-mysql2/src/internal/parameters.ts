@@ -8,20 +8,49 @@ import { ClientError } from "./errors.js"
 const int64 = { least: -(2n ** 63n), most: 2n ** 63n - 1n }
 const uint64 = 2n ** 64n - 1n
 
-const isPlain = (value: object): boolean =>
-  Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype || "toJSON" in value
+/** a value that says itself what it is to be sent as */
+const Typed = mysql.TypedParameter.BIGINT(0n).constructor as abstract new() => object
+
+/**
+ * What is sent as the JSON it stands for. `mysql2` would write it when it is too late to say that it cannot be written: the
+ * statement is on its way by then.
+ */
+const json = (value: object): string => {
+  const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype || "toJSON" in value ||
+    Object.getPrototypeOf(value) === null
+  const text = isPlain ? JSON.stringify(value) : undefined
+  if (text === undefined) throw unsendable(`an object of the class ${value.constructor?.name}`)
+  return text
+}
 
 /** for the prepared protocol: `mysql2` would send a bigint as a text, which the server compares as a float @internal */
 export const toSend = (value: unknown): unknown => {
-  if (typeof value === "bigint") {
-    if (value >= int64.least && value <= int64.most) return mysql.TypedParameter.BIGINT(value)
-    return value > 0n && value <= uint64 ? mysql.TypedParameter.BIGINT.unsigned(value) : String(value)
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return value
+    case "bigint":
+      if (value >= int64.least && value <= int64.most) return mysql.TypedParameter.BIGINT(value)
+      return value > 0n && value <= uint64 ? mysql.TypedParameter.BIGINT.unsigned(value) : String(value)
+    case "number":
+      if (Number.isFinite(value)) return value
+      break
+    case "object":
+      if (value === null || value instanceof Typed) return value
+      if (value instanceof Date) return valid(value)
+      if (value instanceof Uint8Array) return Buffer.isBuffer(value) ? value : Buffer.from(value)
+      return mysql.TypedParameter.JSON(json(value))
   }
-  if (typeof value === "symbol") throw unsendable("a symbol")
-  return value instanceof Uint8Array && !Buffer.isBuffer(value) ? Buffer.from(value) : value
+  throw unsendable(typeof value === "number" ? String(value) : typeof value)
 }
 
 const unsendable = (what: string) => new ClientError(new TypeError(`a parameter cannot be ${what}`))
+
+/** the server would be told that it is no date at all, and believe it */
+const valid = (date: Date): Date => {
+  if (Number.isNaN(date.getTime())) throw unsendable("an invalid Date")
+  return date
+}
 
 /** @internal */
 export const miscounted = (given: number, expected: number) =>
@@ -65,9 +94,9 @@ const literal = (value: unknown, dialect: Dialect): string => {
       break
     case "object":
       if (value === null) return "NULL"
-      if (value instanceof Date) return mysql.escape(value, false, dialect.timezone)
+      if (value instanceof Date) return mysql.escape(valid(value), false, dialect.timezone)
       if (value instanceof Uint8Array) return `X'${Buffer.from(value).toString("hex")}'`
-      return quote(isPlain(value) ? JSON.stringify(value) : String(value), dialect.backslash)
+      return quote(json(value), dialect.backslash)
   }
   throw unsendable(typeof value === "number" ? String(value) : typeof value)
 }
