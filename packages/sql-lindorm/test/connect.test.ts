@@ -117,6 +117,25 @@ describe("connecting", () => {
     }))
 })
 
+describe("a password that is not to be had", () => {
+  for (const how of ["fail", "die"] as const) {
+    it.scopedLive(`fails the connect, which says why, and is tried again: by Effect.${how}`, () =>
+      Effect.gen(function*() {
+        const server = yield* AvaticaServer.make({ lindorm: lindormLogin })
+        const error = yield* failsWith(
+          makePool(server.url, {
+            ...asLindorm,
+            password: Effect[how](new Error("the vault is sealed")),
+            initializeTimeout: "400 millis"
+          }),
+          "ConnectFailed"
+        )
+        assert.isFalse(error.fatal)
+        assert.include(error.message, "the vault is sealed")
+      }))
+  }
+})
+
 describe("closing", () => {
   it.scopedLive("leaves nothing on the server", () =>
     Effect.gen(function*() {

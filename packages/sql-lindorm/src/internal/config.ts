@@ -3,6 +3,7 @@
  */
 import * as PoolConfig from "@dbpool/core/PoolConfig"
 import { InvalidPoolConfig } from "@dbpool/core/PoolError"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -75,7 +76,17 @@ const login = <RP>(
     ...common,
     [passwordName!]: Redacted.value(password)
   })
-  return Effect.isEffect(password) ? Effect.map(password, withPassword) : Effect.sync(() => withPassword(password))
+  return Effect.isEffect(password)
+    ? Effect.map(Effect.catchAllCause(password, notToBeHad), withPassword)
+    : Effect.sync(() => withPassword(password))
+}
+
+/** whoever gives it may be back in a moment, so that this is a failure like others, whatever it was */
+const notToBeHad = (cause: Cause.Cause<unknown>) => {
+  const why = Cause.squash(cause)
+  return Effect.fail(
+    new Error(`the password is not to be had: ${why instanceof Error ? why.message : String(why)}`, { cause })
+  )
 }
 
 const parse = (

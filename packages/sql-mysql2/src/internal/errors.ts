@@ -156,7 +156,9 @@ export const connectFault = (error: unknown): Pool.Fault => {
     readonly message?: string
   }
   if (full.has(errno)) return "refused"
-  if (hopeless.has(errno) || error instanceof PasswordUnavailable) return "fatal"
+  if (hopeless.has(errno)) return "fatal"
+  // whoever gives it may be back in a moment, whatever it says
+  if (error instanceof PasswordUnavailable) return "transient"
   // what setup runs may be wrong, too
   if (isServerError(error) && error.sqlState.startsWith("42")) return "fatal"
   // certificates do not mend themselves, nor does a server without TLS
