@@ -1,6 +1,8 @@
 import * as AvaticaServer from "@dbpool/testing/AvaticaServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { TypedValue } from "../src/internal/schema.js"
+import { bind } from "../src/internal/values.js"
 import { failsWith, makePool, shared, unique } from "./support.js"
 
 interface Case {
@@ -115,6 +117,11 @@ describe("values go to the server and back:", () => {
         assert.deepStrictEqual(rows.map(([v]) => v), values, engine)
       }
     }))
+
+  it("-0 with its sign, for databases that keep it", () => {
+    const { double } = TypedValue.decode(TypedValue.encode(bind(-0, { parameterType: 8, typeName: "DOUBLE" }, 1)))
+    assert.isTrue(Object.is(double, -0))
+  })
 
   it.scopedLive("not-a-number and the infinities", () =>
     Effect.gen(function*() {

@@ -72,7 +72,8 @@ export const scalar = <K extends Scalar>(no: number, type: K): Field<Scalars[K]>
   initial: zeros[type],
   read: (reader) => readScalar(reader, type),
   write: (writer, value) => {
-    if (value !== zeros[type]) writer.tag(no, wireTypes[type])[type](value as never)
+    // not by ===, which takes -0 for 0
+    if (!Object.is(value, zeros[type])) writer.tag(no, wireTypes[type])[type](value as never)
   }
 })
 
