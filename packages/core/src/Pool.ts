@@ -5,32 +5,18 @@
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { AcquireOptions } from "./AcquireOptions.js"
-import * as Control from "./internal/control.js"
-import { snapshot } from "./internal/counters.js"
-import { Engine } from "./internal/engine.js"
-import { health } from "./internal/health.js"
-import { holders } from "./internal/holders.js"
-import type { Hooks } from "./internal/hooks.js"
-import { initialize } from "./internal/initialize.js"
-import * as internal from "./internal/lease.js"
-import * as Lineage from "./internal/lineage.js"
-import * as Logbook from "./internal/logbook.js"
-import * as Meter from "./internal/meter.js"
-import * as Rounds from "./internal/rounds.js"
-import { shutdown } from "./internal/shutdown.js"
-import * as PoolConfig from "./PoolConfig.js"
+import * as internalMake from "./internal/make.js"
+import type * as PoolConfig from "./PoolConfig.js"
 import type { AcquireError, ConnectFailed, InvalidPoolConfig, TooManyConnections } from "./PoolError.js"
 import type { PoolEvent } from "./PoolEvent.js"
 import type { PoolHealth } from "./PoolHealth.js"
 import type { Holder } from "./PoolHolder.js"
-import * as PoolLogger from "./PoolLogger.js"
-import * as PoolMetrics from "./PoolMetrics.js"
-import * as PoolReset from "./PoolReset.js"
+import type * as PoolReset from "./PoolReset.js"
 import type { PoolStats } from "./PoolStats.js"
 
 /**
@@ -47,7 +33,7 @@ import type { PoolStats } from "./PoolStats.js"
  * @since 0.1.0
  * @category type ids
  */
-export const TypeId: TypeId = "~@dbpool/core/Pool"
+export const TypeId: TypeId = internalMake.TypeId
 
 /**
  * The type of what a pool is recognised by.
@@ -72,7 +58,7 @@ export type TypeId = "~@dbpool/core/Pool"
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import * as Effect from "effect/Effect"
+ * import type * as Effect from "effect/Effect"
  *
  * const first = <C>(pool: Pool.Pool<C>, isGood: (connection: C) => boolean) =>
  *   Effect.gen(function*() {
@@ -101,7 +87,7 @@ export interface Lease<out C> {
  * @example
  * ```ts
  * import type * as Pool from "@dbpool/core/Pool"
- * import * as Effect from "effect/Effect"
+ * import type * as Effect from "effect/Effect"
  *
  * interface Connection {
  *   readonly run: (command: string) => Effect.Effect<string>
@@ -162,7 +148,7 @@ export interface Pool<out C> {
    * @example
    * ```ts
    * import * as Pool from "@dbpool/core/Pool"
-   * import * as Effect from "effect/Effect"
+   * import type * as Effect from "effect/Effect"
    *
    * interface Connection {
    *   readonly run: (command: string) => Effect.Effect<void>
@@ -193,8 +179,8 @@ export interface Pool<out C> {
    * @example
    * ```ts
    * import type * as Pool from "@dbpool/core/Pool"
-   * import * as Effect from "effect/Effect"
-   * import * as Stream from "effect/Stream"
+   * import type * as Effect from "effect/Effect"
+   * import type * as Stream from "effect/Stream"
    *
    * const watch = <C>(pool: Pool.Pool<C>) =>
    *   pool.events.pipe(
@@ -323,7 +309,7 @@ export type Fault = "transient" | "fatal" | "refused"
  * @example
  * ```ts
  * import type * as Pool from "@dbpool/core/Pool"
- * import * as Effect from "effect/Effect"
+ * import type * as Effect from "effect/Effect"
  * import type * as Scope from "effect/Scope"
  *
  * interface Ftp {
@@ -387,7 +373,7 @@ export interface Options<C, E = never, R = never, RV = never, RC = never, RR = n
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import * as Effect from "effect/Effect"
+ * import type * as Effect from "effect/Effect"
  *
  * const program = Effect.gen(function*() {
  *   const pool = yield* Pool.make({
@@ -412,65 +398,7 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
   Pool<C>,
   InvalidPoolConfig | ConnectFailed | TooManyConnections,
   R | RV | RC | RR | Scope.Scope
-> =>
-  Effect.gen(function*() {
-    const config = yield* PoolConfig.resolve(options)
-    const runtime = Lineage.orphan(yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>())
-    const clock = yield* Effect.clock
-    const { reset = PoolReset.none } = options
-    const hooks: Hooks<C> = {
-      connect: options.connect as Hooks<C>["connect"],
-      setup: options.setup as Hooks<C>["setup"],
-      fault: options.connectFault ?? (() => "transient"),
-      validate: options.validate as Hooks<C>["validate"],
-      condition: options.condition,
-      cancel: options.cancel as Hooks<C>["cancel"],
-      reset: (typeof reset === "function" ? { onDirty: reset } : reset) as Hooks<C>["reset"],
-      worn: options.worn,
-      activity: options.activity,
-      onLost: options.onLost,
-      destroy: options.destroy
-    }
-    const engine = yield* Effect.acquireRelease(
-      Effect.sync(() => new Engine(config, hooks, runtime as never, clock)),
-      shutdown
-    )
-    if (yield* PoolMetrics.Enabled) Meter.start(engine)
-    const logs = yield* PoolLogger.Settings
-    if (logs !== undefined) {
-      yield* Logbook.start(engine, yield* PoolConfig.bound(config.name, "every", logs.every ?? "10 seconds"))
-    }
-    yield* Rounds.start(engine)
-    yield* Lineage.traceless(initialize(engine))
-    return fromEngine(engine)
-  })
-
-const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
-  const use = internal.use(engine)
-  const acquireWith = (options: AcquireOptions) => internal.acquire(engine, options)
-  return {
-    [TypeId]: TypeId,
-    name: engine.config.name,
-    acquire: internal.acquire(engine),
-    acquireWith,
-    tryAcquire: acquireWith({ whenExhausted: "fail" }),
-    use,
-    stream: (f, options) =>
-      Stream.unwrapScoped(Effect.map(internal.acquire(engine, options), (lease) => f(lease.connection))),
-    health: Effect.sync(() => health(engine)),
-    stats: Effect.sync(() => snapshot(engine)),
-    events: engine.hub.events,
-    resize: (size) => Control.resize(engine, size),
-    evictIdle: Control.evictIdle(engine),
-    drain: (options = {}) => Control.drain(engine, options),
-    suspend: Control.suspend(engine),
-    resume: Control.resume(engine),
-    check: Control.check(engine),
-    awaitReady: Control.awaitReady(engine, internal.acquire(engine)),
-    session: internal.session(engine),
-    holders: Effect.sync(() => holders(engine, engine.now()))
-  }
-}
+> => internalMake.make(options)
 
 /**
  * The class a `Tag` makes: a service that is a pool, with the layer that provides it.
@@ -478,7 +406,7 @@ const fromEngine = <C>(engine: Engine<C>): Pool<C> => {
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import * as Effect from "effect/Effect"
+ * import type * as Effect from "effect/Effect"
  *
  * interface FtpConnection {
  *   readonly list: Effect.Effect<ReadonlyArray<string>>
@@ -509,7 +437,7 @@ export interface PoolClass<Self, Id extends string, C> extends Context.TagClass<
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import * as Effect from "effect/Effect"
+ * import type * as Effect from "effect/Effect"
  *
  * interface FtpConnection {
  *   readonly list: Effect.Effect<ReadonlyArray<string>>

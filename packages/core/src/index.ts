@@ -57,3 +57,8 @@ export * as PoolSchedule from "./PoolSchedule.js"
  * @since 0.1.0
  */
 export * as PoolStats from "./PoolStats.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as SharingPool from "./SharingPool.js"

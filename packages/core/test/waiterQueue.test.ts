@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Waiter, WaiterQueue } from "../src/internal/waiterQueue.js"
 
 const waiter = (deadline = Infinity) => {
-  const made = new Waiter<string>(() => {})
+  const made = new Waiter<string>(() => {}, false)
   made.deadline = deadline
   return made
 }

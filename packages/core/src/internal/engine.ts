@@ -13,6 +13,7 @@ import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { AcquireOptions } from "../AcquireOptions.js"
 import type { PoolConfig } from "../PoolConfig.js"
 import type { RetireReason } from "../PoolStats.js"
+import * as Account from "./account.js"
 import type { Fault } from "./admission.js"
 import { Admission } from "./admission.js"
 import { Alarm } from "./alarm.js"
@@ -29,6 +30,7 @@ import * as Pump from "./pump.js"
 import * as Refusal from "./refusal.js"
 import { Replacement } from "./replacement.js"
 import { Retry } from "./retry.js"
+import type { Sharing } from "./sharing.js"
 import * as Tasks from "./tasks.js"
 import type { Waiter } from "./waiterQueue.js"
 import { WaiterQueue } from "./waiterQueue.js"
@@ -43,6 +45,8 @@ export class Engine<C> {
   readonly retry: Retry
   readonly counters = new Counters()
   readonly hub: Hub
+  /** only where connections may be shared */
+  sharing: Sharing<C> | undefined = undefined
   closing = false
   /** nothing is lent or opened; what is out comes back, and deadlines run on */
   suspended = false
@@ -115,7 +119,7 @@ export class Engine<C> {
     const now = this.now()
     waiter.since = now
     const patience = Refusal.patience(this, timeout, whenExhausted)
-    const refusal = typeof patience === "number" ? Refusal.refuse(this, now, whenExhausted) : patience
+    const refusal = typeof patience === "number" ? Refusal.refuse(this, waiter, whenExhausted) : patience
     if (refusal !== undefined) {
       Refusal.turnAway(this, waiter, refusal)
       this.pump(now)
@@ -141,12 +145,13 @@ export class Engine<C> {
   withdraw(waiter: Waiter<C>): void {
     if (waiter.queued) {
       this.queue.remove(waiter)
-      // the last one to leave takes with it what the queue has earned
-      if (this.queue.size === 0) this.pump(this.now())
+      // the last one to leave takes with it what the queue has earned; one that wanted a connection for itself has kept others
+      if (this.queue.size === 0 || this.sharing !== undefined) this.pump(this.now())
     }
     const entry = waiter.entry
     if (entry === undefined) return
     waiter.entry = undefined
+    if (waiter.shared && this.sharing!.withdraws(entry)) return
     if (entry.state === State.detached) this.finish(entry)
     else if (entry.state === State.leased) {
       const now = this.now()
@@ -156,10 +161,13 @@ export class Engine<C> {
   }
 
   /** The holder has ended. Decides what has to happen before the connection is lent again. */
-  release(entry: Entry<C>): void {
-    if (this.hub.leasesHeard) {
-      this.hub.tell({ _tag: "Released", connectionId: entry.id, heldMillis: this.now() - entry.lentAt })
-    }
+  release(entry: Entry<C>, since: number): void {
+    Account.released(this, entry, since)
+    this.settle(entry)
+  }
+
+  /** nobody has it any more */
+  settle(entry: Entry<C>): void {
     if (entry.state === State.detached) this.finish(entry)
     else if (entry.state === State.leased) {
       const condition = conditionOf(this.hooks, entry.connection)
@@ -247,36 +255,16 @@ export class Engine<C> {
   closed(entry: Entry<C>, abandoned: boolean): void {
     this.ledger.move(entry, State.gone)
     this.entries.delete(entry)
-    this.buried(entry, abandoned)
+    Account.buried(this, entry, abandoned)
     this.pump(this.now())
-  }
-
-  /** an attempt to connect that failed is buried too, but was never a connection */
-  buried(entry: Entry<C>, abandoned: boolean): void {
-    if (abandoned) this.counters.abandoned++
-    if (entry.reason === undefined) return
-    this.counters.closed++
-    if (this.hub.heard) {
-      this.hub.tell({ _tag: "ConnectionClosed", connectionId: entry.id, reason: entry.reason, abandoned })
-    }
   }
 
   // ------------------------------------------------------------------ the steps behind them
 
   /** An open connection is not lent again. */
   retire(entry: Entry<C>, reason: RetireReason): void {
-    this.retiring(entry, reason)
+    Account.retiring(this, entry, reason)
     this.close(entry)
-  }
-
-  /** takes note of why a connection is not lent again */
-  retiring(entry: Entry<C>, reason: RetireReason): void {
-    entry.reason = reason
-    this.counters.retired[reason]++
-    if (this.hub.heard) {
-      const { id: connectionId, openedAt, uses } = entry
-      this.hub.tell({ _tag: "ConnectionRetired", connectionId, reason, ageMillis: this.now() - openedAt!, uses })
-    }
   }
 
   /** Closes a connection in a task of its own; it holds its slot until it is closed or destroyed. */
@@ -332,15 +320,20 @@ export class Engine<C> {
 
   private returned(entry: Entry<C>): void {
     const now = this.now()
-    if (this.admission.returned(now, entry.id)) this.retry.restart()
-    entry.proven = true
+    this.proved(entry, now)
     entry.idleSince = now
-    entry.provedAt = now
     if (isWorn(this.hooks, entry.connection)) entry.wears("worn")
     this.keep(entry, now)
     if (this.queue.size > 0 || entry.softAt <= now || this.idle.size > this.config.maxIdle || this.closing) {
       this.pump(now)
     }
+  }
+
+  /** a lease of it has ended in order */
+  proved(entry: Entry<C>, now: number): void {
+    if (this.admission.returned(now, entry.id)) this.retry.restart()
+    entry.proven = true
+    entry.provedAt = now
   }
 
   /** it can be lent again, unless the pool was made smaller meanwhile */

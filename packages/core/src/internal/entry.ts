@@ -69,6 +69,8 @@ export class Entry<C> {
   /** when it was last lent, and who holds it; nobody yet while it is on its way to a waiter */
   lentAt = 0
   hold: Hold<C> | undefined = undefined
+  /** how many share it, on their way to it included; none while it is lent to one alone */
+  leases = 0
   /** how often it was lent */
   uses = 0
   /** not set for an attempt to connect that failed, or goes on */

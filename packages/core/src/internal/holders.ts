@@ -15,10 +15,10 @@ import type { Hold } from "./lineage.js"
  * @internal
  */
 export const held = <C>(engine: Engine<C>, hold: Hold<C>): Hold<C> => {
-  const { entry } = hold
   const { leakDetectionThreshold } = engine.config
-  entry.hold = hold
-  if (leakDetectionThreshold !== Infinity) engine.alarm.set(entry.lentAt + leakDetectionThreshold, engine.now())
+  if (hold.shared) engine.sharing!.holds.add(hold)
+  else hold.entry.hold = hold
+  if (leakDetectionThreshold !== Infinity) engine.alarm.set(hold.since + leakDetectionThreshold, engine.now())
   return hold
 }
 
@@ -29,10 +29,16 @@ export const spanName = ({ span }: Hold<any>): string | undefined => span?._tag 
 export const holderOf = <C>(hold: Hold<C>, now: number): Holder => ({
   fiberId: hold.fiberId,
   span: spanName(hold),
-  heldMillis: now - hold.entry.lentAt,
+  heldMillis: now - hold.since,
   connectionId: hold.entry.id,
   activity: activityOf(hold.engine.hooks, hold.entry.connection)
 })
+
+/** of connections that somebody has, and that work as far as anybody knows */
+function* holds<C>({ entries, sharing }: Engine<C>): Generator<Hold<C>> {
+  for (const { hold, state } of entries) if (state === State.leased && hold !== undefined) yield hold
+  for (const hold of sharing?.holds ?? []) if (hold.entry.state === State.leased) yield hold
+}
 
 /**
  * All holders, longest first. A connection on its way to a waiter has none yet.
@@ -41,9 +47,7 @@ export const holderOf = <C>(hold: Hold<C>, now: number): Holder => ({
  */
 export const holders = <C>(engine: Engine<C>, now: number): ReadonlyArray<Holder> => {
   const found: Array<Holder> = []
-  for (const { hold, state } of engine.entries) {
-    if (state === State.leased && hold !== undefined) found.push(holderOf(hold, now))
-  }
+  for (const hold of holds(engine)) found.push(holderOf(hold, now))
   return found.sort((one, other) => other.heldMillis - one.heldMillis)
 }
 
@@ -56,9 +60,9 @@ export const reportLeaks = <C>(engine: Engine<C>, now: number): number => {
   const { leakDetectionThreshold, name } = engine.config
   if (leakDetectionThreshold === Infinity) return Infinity
   let next = Infinity
-  for (const { hold, lentAt, state } of engine.entries) {
-    if (state !== State.leased || hold === undefined || hold.reported) continue
-    const due = lentAt + leakDetectionThreshold
+  for (const hold of holds(engine)) {
+    if (hold.reported) continue
+    const due = hold.since + leakDetectionThreshold
     if (now < due) next = Math.min(next, due)
     else {
       hold.reported = true

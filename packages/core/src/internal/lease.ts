@@ -33,7 +33,8 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
 const wait = <C>(
   engine: Engine<C>,
   restore: Restore,
-  options: AcquireOptions
+  options: AcquireOptions,
+  shared: boolean
 ): Effect.Effect<Entry<C>, AcquireError> =>
   Effect.flatMap(Region, (region) => {
     const timeout = options.timeout ?? region.timeout
@@ -41,7 +42,7 @@ const wait = <C>(
     let waiter: Waiter<C> | undefined
     return Effect.matchCauseEffect(
       restore(Effect.async<Entry<C>, AcquireError>((resume) => {
-        waiter = new Waiter(resume)
+        waiter = new Waiter(resume, shared)
         engine.request(waiter, timeout, whenExhausted)
       })),
       {
@@ -59,32 +60,43 @@ const wait = <C>(
 
 /**
  * A connection for the running fiber: its turn on the session's, if it is in a session of this pool, else one of the
- * pool's. Must be run in an uninterruptible region, whose `restore` is given. `lasting`: it ends with a scope.
+ * pool's. Must be run in an uninterruptible region, whose `restore` is given. `lasting`: it ends with a scope. `shared`: one
+ * that others use at the same time would do, which a session's never is.
  */
 const obtain = <C>(
   engine: Engine<C>,
   restore: Restore,
   options: AcquireOptions,
-  lasting: boolean
+  lasting: boolean,
+  shared: boolean
 ): Effect.Effect<Hold<C>, AcquireError> => {
   const level = Session.levelOf(engine)
   if (level === undefined) {
-    return Effect.map(obtainEntry(engine, restore, options), (entry) => lent(engine, entry, lasting))
+    return Effect.map(obtainEntry(engine, restore, options, shared), (entry) => lent(engine, entry, lasting, shared))
   }
-  return Session.enter(level, restore, options, lasting, (rest) => obtain(engine, restore, rest, lasting))
+  return Session.enter(level, restore, options, lasting, (rest) => obtain(engine, restore, rest, lasting, shared))
 }
 
 const obtainEntry = <C>(
   engine: Engine<C>,
   restore: Restore,
-  options: AcquireOptions
+  options: AcquireOptions,
+  shared: boolean
 ): Effect.Effect<Entry<C>, AcquireError> => {
-  const entry = engine.lendIdle()
-  return entry === undefined ? Trace.waiting(engine, wait(engine, restore, options)) : Effect.succeed(entry)
+  const entry = lendNow(engine, shared)
+  return entry === undefined ? Trace.waiting(engine, wait(engine, restore, options, shared)) : Effect.succeed(entry)
 }
 
-const lent = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean): Hold<C> =>
-  held(engine, Lineage.begin(engine, entry, lasting))
+const lendNow = <C>(engine: Engine<C>, shared: boolean): Entry<C> | undefined =>
+  shared ? engine.sharing!.lend() : engine.lendIdle()
+
+const lent = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean, shared: boolean): Hold<C> =>
+  held(
+    engine,
+    shared
+      ? Lineage.begin(engine, entry, lasting, undefined, true, engine.now())
+      : Lineage.begin(engine, entry, lasting)
+  )
 
 /** gives back what was obtained when the effect ends, however it ends */
 const during = <C, A, E, R>(
@@ -98,24 +110,29 @@ const during = <C, A, E, R>(
       return Effect.failCause(cause)
     },
     onSuccess: (a) => {
-      hold.end()
+      hold.end(true)
       return Effect.succeed(a)
     }
   })
 
-/** @internal */
-export const use = <C>(engine: Engine<C>) =>
+const borrow = <C>(engine: Engine<C>, shared: boolean) =>
 <A, E, R>(
   f: (connection: C) => Effect.Effect<A, E, R>,
   options: AcquireOptions = noOptions
 ): Effect.Effect<A, E | AcquireError, R> =>
   Effect.uninterruptibleMask((restore) => {
     const run = (hold: Hold<C>) => during(hold, restore, Effect.suspend(() => f(hold.entry.connection)))
-    const entry = engine.sessions === 0 ? engine.lendIdle() : undefined
+    const entry = engine.sessions === 0 ? lendNow(engine, shared) : undefined
     return entry === undefined
-      ? Effect.flatMap(obtain(engine, restore, options, false), run)
-      : run(lent(engine, entry, false))
+      ? Effect.flatMap(obtain(engine, restore, options, false, shared), run)
+      : run(lent(engine, entry, false, shared))
   })
+
+/** @internal */
+export const use = <C>(engine: Engine<C>) => borrow(engine, false)
+
+/** `use` of a connection that others may be using at the same time @internal */
+export const share = <C>(engine: Engine<C>) => borrow(engine, true)
 
 /** @internal */
 export const acquire = <C>(
@@ -123,7 +140,7 @@ export const acquire = <C>(
   options: AcquireOptions = noOptions
 ): Effect.Effect<Lease<C>, AcquireError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(obtain(engine, restore, options, true), (hold) => scoped(engine, hold))
+    Effect.flatMap(obtain(engine, restore, options, true, false), (hold) => scoped(engine, hold))
   )
 
 /** @internal */
@@ -132,7 +149,7 @@ export const session =
     Effect.uninterruptibleMask((restore) =>
       Session.levelOf(engine) === undefined
         ? Effect.flatMap(
-          obtainEntry(engine, restore, noOptions),
+          obtainEntry(engine, restore, noOptions, false),
           (entry) => during(Session.open(engine, entry), restore, self)
         )
         : restore(self)

@@ -42,6 +42,7 @@ export class Hold<C> {
   /**
    * `lasting`: it ends with a scope, not with the effect that took it, so it may outlive its fiber.
    * `level`: where calls inside take their turns, if it is a session, or a turn in one.
+   * `shared`: others hold the connection, too.
    */
   constructor(
     readonly engine: Engine<C>,
@@ -50,10 +51,13 @@ export class Hold<C> {
     readonly span: Tracer.AnySpan | undefined,
     readonly lasting: boolean,
     readonly level: Level<C> | undefined,
+    readonly shared: boolean,
+    readonly since: number,
     public record: Record
   ) {}
 
-  end(): void {
+  /** `well`: with a connection that others share, nobody can tell by its condition whether this one found it working */
+  end(well = false): void {
     if (this.ended) return
     this.ended = true
     const { holds } = this.record
@@ -62,10 +66,12 @@ export class Hold<C> {
       const index = holds.indexOf(this)
       if (index >= 0) holds.splice(index, 1)
     }
-    if (this.level === undefined) {
+    if (this.level !== undefined) this.level.end()
+    else if (this.shared) this.engine.sharing!.leave(this, well)
+    else {
       this.entry.hold = undefined
-      this.engine.release(this.entry)
-    } else this.level.end()
+      this.engine.release(this.entry, this.since)
+    }
   }
 }
 
@@ -115,7 +121,14 @@ const recordOf = (fiber: Self): Record | undefined => {
  *
  * @internal
  */
-export const begin = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean, level?: Level<C>): Hold<C> => {
+export const begin = <C>(
+  engine: Engine<C>,
+  entry: Entry<C>,
+  lasting: boolean,
+  level?: Level<C>,
+  shared = false,
+  since = entry.lentAt
+): Hold<C> => {
   const fiber = running()!
   let record = recordOf(fiber)
   if (record === undefined) {
@@ -123,7 +136,7 @@ export const begin = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean, l
     record.owner = fiber.id()
     fiber.setFiberRef(lineage, record)
   }
-  const hold = new Hold(engine, entry, fiber.id(), fiber.currentSpan, lasting, level, record)
+  const hold = new Hold(engine, entry, fiber.id(), fiber.currentSpan, lasting, level, shared, since, record)
   record.holds.push(hold)
   return hold
 }

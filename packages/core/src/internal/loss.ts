@@ -2,6 +2,7 @@
  * Connections that die by themselves. One that does before its first healthy return counts as a failed connect: a server
  * that drops connections before they were used is as good as down.
  */
+import * as Account from "./account.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { State } from "./entry.js"
@@ -20,7 +21,7 @@ export const reported = <C>(engine: Engine<C>, entry: Entry<C>, cause: unknown):
     case State.leased:
       engine.ledger.move(entry, State.detached)
       engine.replacement.closed(entry)
-      engine.retiring(entry, "lost")
+      Account.retiring(engine, entry, "lost")
       entry.hold?.level?.lose()
       break
     case State.idle:

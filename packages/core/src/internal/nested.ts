@@ -37,4 +37,5 @@ export const check = <C>(engine: Engine<C>, now: number): NestedAcquire | undefi
 }
 
 /** one whose connection has died or was invalidated keeps nobody from getting another */
-const isLent = (hold: Hold<any>): boolean => hold.entry.hold === hold && hold.entry.state === State.leased
+const isLent = (hold: Hold<any>): boolean =>
+  (hold.shared || hold.entry.hold === hold) && hold.entry.state === State.leased

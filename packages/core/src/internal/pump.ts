@@ -15,6 +15,7 @@ export const turn = <C>(engine: Engine<C>, now: number): void => {
     return
   }
   serve(engine, now)
+  engine.sharing?.serve(now)
   trim(engine)
   engine.admission.observeQueue(now, engine.queue.head?.since)
   renew(engine, now)
@@ -47,6 +48,7 @@ const serve = <C>(engine: Engine<C>, now: number): void => {
     if (entry === undefined) return
     if (engine.isFresh(entry, now)) {
       engine.lend(entry, now)
+      if (waiter.shared) engine.sharing!.opens(entry)
       queue.remove(waiter)
       waiter.accept(entry)
     } else if (now >= entry.hardAt) engine.discard(entry, entry.expiry)

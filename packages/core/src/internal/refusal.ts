@@ -54,14 +54,16 @@ export const patience = <C>(
  */
 export const refuse = <C>(
   engine: Engine<C>,
-  now: number,
+  waiter: Waiter<C>,
   whenExhausted: AcquireOptions["whenExhausted"]
 ): PoolError.AcquireError | undefined => {
   const { admission, config, idle, ledger, queue } = engine
+  const now = waiter.since
   if (engine.closing) return new PoolError.PoolClosed({ pool: config.name })
   if (engine.suspended && (whenExhausted ?? config.whenExhausted) === "fail") {
     return new PoolError.PoolSuspended({ pool: config.name })
   }
+  if (waiter.shared && engine.sharing!.hasRoom(now)) return undefined
   // an idle connection may be good, whatever became of the attempts to open others
   const useless = idle.size === 0 && ledger.count(State.reserved) === 0
   if (useless && admission.hopeless(now, ledger.live, ledger.count(State.connecting))) {

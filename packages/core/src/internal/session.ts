@@ -37,7 +37,7 @@ export const open = <C>(engine: Engine<C>, entry: Entry<C>): Hold<C> => {
   const level = new Level(engine, entry, undefined, () => {
     engine.sessions--
     entry.hold = undefined
-    engine.release(entry)
+    engine.release(entry, entry.lentAt)
   })
   return held(engine, Lineage.begin(engine, entry, false, level))
 }

@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { ConnectTimeout } from "../PoolError.js"
+import * as Account from "./account.js"
 import type { Fault } from "./admission.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
@@ -180,7 +181,7 @@ export const close = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<void
  * @internal
  */
 export const bury = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<void> =>
-  Effect.map(goodbye(engine, entry), (closed) => engine.buried(entry, !closed))
+  Effect.map(goodbye(engine, entry), (closed) => Account.buried(engine, entry, !closed))
 
 /** whether it closed in time; what takes longer goes on by itself, and what failed to may have left a socket open */
 const goodbye = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<boolean> =>

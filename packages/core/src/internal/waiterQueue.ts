@@ -21,7 +21,11 @@ export class Waiter<C> {
   heapIndex = -1
   queued = false
 
-  constructor(readonly resume: (exit: Effect.Effect<Entry<C>, PoolError.AcquireError>) => void) {}
+  /** `shared`: one that others use at the same time would do */
+  constructor(
+    readonly resume: (exit: Effect.Effect<Entry<C>, PoolError.AcquireError>) => void,
+    readonly shared: boolean
+  ) {}
 
   accept(entry: Entry<C>): void {
     this.entry = entry
@@ -38,6 +42,8 @@ export class WaiterQueue<C> {
   private first: Waiter<C> | undefined = undefined
   private last: Waiter<C> | undefined = undefined
   private readonly deadlines: Array<Waiter<C>> = []
+  /** those that would share, in order of arrival */
+  readonly sharers = new Set<Waiter<C>>()
   size = 0
   /** called whenever one more waits, or one fewer, if somebody keeps count */
   onChange: ((change: 1 | -1) => void) | undefined = undefined
@@ -61,6 +67,7 @@ export class WaiterQueue<C> {
     else this.last.behind = waiter
     this.last = waiter
     waiter.queued = true
+    if (waiter.shared) this.sharers.add(waiter)
     this.size++
     this.onChange?.(1)
     if (waiter.deadline !== Infinity) this.rise(waiter, this.deadlines.length)
@@ -75,6 +82,7 @@ export class WaiterQueue<C> {
     waiter.ahead = undefined
     waiter.behind = undefined
     waiter.queued = false
+    if (waiter.shared) this.sharers.delete(waiter)
     this.size--
     this.onChange?.(-1)
     if (waiter.heapIndex >= 0) this.leaveHeap(waiter)

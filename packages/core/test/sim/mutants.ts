@@ -84,8 +84,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 3,
     name: "lost wake-up: a slot that becomes free is not used",
     file: "engine.ts",
-    find: "    this.buried(entry, abandoned)\n    this.pump(this.now())",
-    replace: "    this.buried(entry, abandoned)\n    this.notify()"
+    find: "    Account.buried(this, entry, abandoned)\n    this.pump(this.now())",
+    replace: "    Account.buried(this, entry, abandoned)\n    this.notify()"
   },
   {
     rule: 4,

@@ -129,7 +129,7 @@ export const sessionMutants: ReadonlyArray<Mutant> = [
     rule: "events",
     name: "a connection that dies while lent is not told to be retired",
     file: "loss.ts",
-    find: "      engine.retiring(entry, \"lost\")\n",
+    find: "      Account.retiring(engine, entry, \"lost\")\n",
     replace: ""
   }
 ]
