@@ -37,13 +37,14 @@ export interface SharingPool<out C> extends Pool.Pool<C> {
    * waits only when each is shared by `maxLeases`. A caller that wants a connection for itself does not wait for long:
    * the first of them has one closed to newcomers, until those who share it are done.
    *
-   * Inside a session it is a turn on the session's connection. Fails as `use` does.
+   * Inside a session it is a turn on the session's connection, which is nobody else's: then `alone` is true. Fails as
+   * `use` does.
    *
    * In `stats` a connection that is shared counts as `leased` once; each of those who share it is a lease of its own in
    * all else: `acquired`, `maxUses`, `holders`, events.
    */
   readonly share: <A, E, R>(
-    f: (connection: C) => Effect.Effect<A, E, R>,
+    f: (connection: C, alone: boolean) => Effect.Effect<A, E, R>,
     options?: AcquireOptions
   ) => Effect.Effect<A, E | AcquireError, R>
 }

@@ -97,6 +97,13 @@ export interface PgPoolOptions<RS = never, RR = never, RP = never> extends SqlPo
    * connection of a cancelled statement is not lent again. Default: `false`
    */
   readonly transactionPooling?: boolean | undefined
+  /**
+   * Lets up to `maxLeases` single statements of `SqlClient` run on one connection at the same time, once every connection
+   * is in use: they are sent without waiting for one another. Not for transactions, streams, leases and sessions, nor for
+   * statements that might change the session; see "Sharing, and when not to" in docs/postgres.md. Not to be had with
+   * `transactionPooling`. Default: each has a connection of its own
+   */
+  readonly sharing?: { readonly maxLeases: number } | undefined
   /** `maxLifetime`, by the name that `@effect/sql-pg` has for it. */
   readonly connectionTTL?: Duration.DurationInput | undefined
   /** On every span, besides the address of the server and the name of the database. */

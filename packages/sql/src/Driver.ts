@@ -109,6 +109,35 @@ export type Failure =
 export type Begin<in C extends DriverConnection> = (connection: C) => Effect.Effect<void, unknown>
 
 /**
+ * How statements of several callers run on one connection at the same time, where the protocol can do that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Sharing<in C extends DriverConnection> {
+  /** How many callers may share one connection. */
+  readonly maxLeases: number
+  /**
+   * Whether a statement may run beside others: by its text, it begins no transaction and changes nothing in the session.
+   * All others get a connection of their own.
+   */
+  readonly allows: (sql: string) => boolean
+  /**
+   * Runs a statement beside those that are under way, whose failures it does not share. Interrupting it only ends the
+   * waiting. One that turns out to have begun a transaction or changed the session breaks the connection, because nobody
+   * can tell any more what the others ran in.
+   */
+  readonly execute: (
+    connection: C,
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: "object" | "array" | "raw"
+  ) => Effect.Effect<any, unknown>
+  /** Whether a connection that is shared takes one more; not behind a statement that nobody waits for any more. */
+  readonly accepts: (connection: C) => boolean
+}
+
+/**
  * A dialect: how to connect, what its errors mean, and how its SQL is written.
  *
  * @since 0.1.0
@@ -134,6 +163,8 @@ export interface Driver<C extends DriverConnection = DriverConnection, R = never
   readonly begin: ((options: TransactionOptions) => string | Begin<C>) | undefined
   /** What `begin` can say; other options are refused with `InvalidTransaction`. */
   readonly transactionOptions: ReadonlyArray<keyof TransactionOptions>
+  /** Whether single statements of `SqlClient` share connections. Without it: never */
+  readonly sharing?: Sharing<C> | undefined
 }
 
 /**

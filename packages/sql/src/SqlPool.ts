@@ -7,6 +7,7 @@ import type { AcquireOptions } from "@dbpool/core/AcquireOptions"
 import * as Pool from "@dbpool/core/Pool"
 import type * as PoolError from "@dbpool/core/PoolError"
 import type * as PoolReset from "@dbpool/core/PoolReset"
+import * as SharingPool from "@dbpool/core/SharingPool"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
@@ -197,7 +198,7 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
     const deadlines = yield* Deadlines.make(clock)
     const dialect: Dialect = { name, driver: driver as unknown as Driver, config, clock, deadlines }
     const setup = yield* Upkeep.setup(name, options.setup)
-    const pool = yield* Pool.make<Member, unknown, R | RS | Scope.Scope, never, never, RS | RR>({
+    const settings: Pool.Options<Member, unknown, R | RS | Scope.Scope, never, never, RS | RR> = {
       ...config,
       validateOn: validateOn.filter((moment) => moment === "acquire" || moment === "return"),
       connect: Effect.map(driver.connect, (connection) => new Member(dialect, connection)),
@@ -210,7 +211,8 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
       worn: maxStatements === Infinity ? undefined : (member) => member.statements >= maxStatements,
       onLost: (member, lost) => member.connection.onLost(lost),
       destroy: (member) => member.connection.destroy()
-    })
+    }
+    const { share, ...pool } = yield* opened(settings, dialect.driver.sharing)
     const leasing = lending(pool)
     const transactor = { pool, dialect, afterImplicitCommit: "ends" as const }
     const transaction: SqlPool["transaction"] = (options) => (self) =>
@@ -225,6 +227,7 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
       stream: leasing.stream,
       client: Client.make({
         transactor,
+        share,
         reserve: Effect.map(acquireWith({}), (lease) => lease.connection),
         reactivity
       }),
@@ -232,6 +235,21 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
       withTransaction: transaction({})
     }
   })
+
+const opened = <R, RR>(
+  options: Pool.Options<Member, unknown, R, never, never, RR>,
+  sharing: Driver["sharing"]
+): Effect.Effect<
+  Pool.Pool<Member> & { readonly share: SharingPool.SharingPool<Member>["share"] | undefined },
+  PoolError.InvalidPoolConfig | PoolError.ConnectFailed | PoolError.TooManyConnections,
+  R | RR | Scope.Scope
+> =>
+  sharing === undefined
+    ? Effect.map(Pool.make(options), (pool) => ({ ...pool, share: undefined }))
+    : SharingPool.make({
+      ...options,
+      sharing: { maxLeases: sharing.maxLeases, accepts: (member) => sharing.accepts(member.connection) }
+    })
 
 /** how a pool of members lends SQL connections: each lease gets a handle that dies with it */
 const lending = (pool: Pool.Pool<Member>) => ({

@@ -6,8 +6,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import { type AcquireOptions, Region } from "../AcquireOptions.js"
-import type { Lease } from "../Pool.js"
+import type { Lease, Pool } from "../Pool.js"
 import type { AcquireError } from "../PoolError.js"
+import type { SharingPool } from "../SharingPool.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { held } from "./holders.js"
@@ -117,11 +118,14 @@ const during = <C, A, E, R>(
 
 const borrow = <C>(engine: Engine<C>, shared: boolean) =>
 <A, E, R>(
-  f: (connection: C) => Effect.Effect<A, E, R>,
+  f: (connection: C, ...alone: Array<boolean>) => Effect.Effect<A, E, R>,
   options: AcquireOptions = noOptions
 ): Effect.Effect<A, E | AcquireError, R> =>
   Effect.uninterruptibleMask((restore) => {
-    const run = (hold: Hold<C>) => during(hold, restore, Effect.suspend(() => f(hold.entry.connection)))
+    const run = (hold: Hold<C>) => {
+      const { connection } = hold.entry
+      return during(hold, restore, Effect.suspend(() => shared ? f(connection, !hold.shared) : f(connection)))
+    }
     const entry = engine.sessions === 0 ? lendNow(engine, shared) : undefined
     return entry === undefined
       ? Effect.flatMap(obtain(engine, restore, options, false, shared), run)
@@ -129,10 +133,10 @@ const borrow = <C>(engine: Engine<C>, shared: boolean) =>
   })
 
 /** @internal */
-export const use = <C>(engine: Engine<C>) => borrow(engine, false)
+export const use = <C>(engine: Engine<C>): Pool<C>["use"] => borrow(engine, false)
 
 /** `use` of a connection that others may be using at the same time @internal */
-export const share = <C>(engine: Engine<C>) => borrow(engine, true)
+export const share = <C>(engine: Engine<C>): SharingPool<C>["share"] => borrow(engine, true) as SharingPool<C>["share"]
 
 /** @internal */
 export const acquire = <C>(

@@ -41,15 +41,18 @@ export const make = <C, E, R, RV, RC, RR>(
 export const makeSharing = <C, E, R, RV, RC, RR>(
   options: SharingPool.Options<C, E, R, RV, RC, RR>
 ): Made<SharingPool.SharingPool<C>, R | RV | RC | RR> =>
-  Effect.map(start(options, options.sharing), (engine) => ({ ...poolOf(engine), share: Lease.share(engine) }))
+  Effect.map(start(options, (pool) => Sharing.check(pool, options.sharing)), (engine) => {
+    engine.sharing = new Sharing.Sharing(engine, options.sharing)
+    return { ...poolOf(engine), share: Lease.share(engine) }
+  })
 
 const start = <C, E, R, RV, RC, RR>(
   options: Pool.Options<C, E, R, RV, RC, RR>,
-  sharing?: SharingPool.Sharing<C>
+  objection: (pool: string) => InvalidPoolConfig | undefined = () => undefined
 ): Made<Engine<C>, R | RV | RC | RR> =>
   Effect.gen(function*() {
     const config = yield* PoolConfig.resolve(options)
-    const invalid = sharing === undefined ? undefined : Sharing.check(config.name, sharing)
+    const invalid = objection(config.name)
     if (invalid !== undefined) return yield* invalid
     const runtime = Lineage.orphan(yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>())
     const clock = yield* Effect.clock
@@ -71,7 +74,6 @@ const start = <C, E, R, RV, RC, RR>(
       Effect.sync(() => new Engine(config, hooks, runtime as never, clock)),
       shutdown
     )
-    if (sharing !== undefined) engine.sharing = new Sharing.Sharing(engine, sharing)
     if (yield* PoolMetrics.Enabled) Meter.start(engine)
     const logs = yield* PoolLogger.Settings
     if (logs !== undefined) {

@@ -5,6 +5,7 @@ import * as PoolConfig from "@dbpool/core/PoolConfig"
 import { InvalidPoolConfig } from "@dbpool/core/PoolError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import pg from "pg"
 import { parse } from "pg-connection-string"
@@ -56,6 +57,16 @@ export const resolve = <R = never>(
     const transactionPooling = options.transactionPooling === true
     if (transactionPooling && options.reset === "session") {
       return yield* refuse("reset", "must not be \"session\" with transactionPooling: the session is the proxy's")
+    }
+    const { sharing } = options
+    if (sharing !== undefined && !Predicate.hasProperty(sharing, "maxLeases")) {
+      return yield* refuse("sharing", "must be { maxLeases }")
+    }
+    if (transactionPooling && sharing !== undefined) {
+      return yield* refuse(
+        "sharing",
+        "must not be set with transactionPooling: the proxy has its servers shared already"
+      )
     }
     const preparedStatements = options.preparedStatements ?? (transactionPooling ? 0 : 100)
     if (!(Number.isInteger(preparedStatements) && preparedStatements >= 0)) {

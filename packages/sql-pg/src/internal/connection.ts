@@ -9,16 +9,20 @@ import type pg from "pg"
 import type { Canceller } from "./cancel.js"
 import * as cursor from "./cursor.js"
 import { ClientError, isFatal, isServerError } from "./errors.js"
+import type { Sent } from "./line.js"
 import { Line } from "./line.js"
 import { nameTrouble, PgStatement, PreparedStatements } from "./prepared.js"
+import { slipOf } from "./sharing.js"
+import { wireOf } from "./wire.js"
 
 type Mode = "object" | "array" | "raw"
 
 /** one statement, from its being sent to its end */
-interface Task {
+interface Task extends Sent {
   readonly sql: string
   readonly params: Array<unknown>
   readonly mode: Mode
+  readonly manner: Manner
   readonly objection: Objection | undefined
   readonly done: (error: unknown, result: any) => void
   /** what it was prepared as */
@@ -34,11 +38,14 @@ interface Manner {
   readonly preparable: boolean
   /** it ends by itself in a moment, or must not be cancelled */
   readonly ending: boolean
+  /** others may be under way at the same time */
+  readonly shared: boolean
 }
 
-const statement: Manner = { preparable: true, ending: false }
-const unpreparedStatement: Manner = { preparable: false, ending: false }
-const closing: Manner = { preparable: false, ending: true }
+const statement: Manner = { preparable: true, ending: false, shared: false }
+const unpreparedStatement: Manner = { preparable: false, ending: false, shared: false }
+const sharedStatement: Manner = { preparable: true, ending: false, shared: true }
+const closing: Manner = { preparable: false, ending: true, shared: false }
 
 /** @internal */
 export class PgConnection implements DriverConnection {
@@ -46,17 +53,10 @@ export class PgConnection implements DriverConnection {
   readonly prepared: PreparedStatements
   private opened = false
   private lost: ((cause: unknown) => void) | undefined = undefined
-  private running: Task | undefined = undefined
 
   constructor(readonly client: pg.Client, canceller: Canceller, preparedStatements: number) {
     this.prepared = new PreparedStatements(preparedStatements)
-    this.line = new Line(client, canceller, {
-      onReady: () => this.finish(),
-      onBroken: (cause) => {
-        this.lost?.(cause)
-        this.settle(this.running?.outcome?.error ?? cause)
-      }
-    })
+    this.line = new Line(client, canceller, (cause) => this.lost?.(cause))
   }
 
   /** opens it; interrupting that leaves the socket to `close` */
@@ -103,6 +103,11 @@ export class PgConnection implements DriverConnection {
     return this.run(sql, params, mode, objection, unprepared ? unpreparedStatement : statement)
   }
 
+  /** runs a statement beside those that are under way, if they all are of this kind */
+  share(sql: string, params: ReadonlyArray<unknown>, mode: Mode): Effect.Effect<any, unknown> {
+    return this.run(sql, params, mode, undefined, sharedStatement)
+  }
+
   stream(sql: string, params: ReadonlyArray<unknown>, objection?: Objection): Stream.Stream<any, unknown> {
     return cursor.stream(this.line, sql, params, objection)
   }
@@ -139,7 +144,7 @@ export class PgConnection implements DriverConnection {
     return Effect.async<any, unknown>((resume) => {
       const refusal = this.line.refuses(objection)
       if (refusal !== undefined) return resume(Effect.fail(refusal))
-      if (!this.line.isFree) {
+      if (!(manner.shared ? this.line.isFreeToShare : this.line.isFree)) {
         return resume(Effect.zipRight(this.line.turn, this.run(sql, params, mode, objection, manner)))
       }
       if (typeof sql !== "string" || !Array.isArray(params)) {
@@ -149,28 +154,31 @@ export class PgConnection implements DriverConnection {
         sql,
         params,
         mode,
+        manner,
         objection,
         done: (error, result) => resume(error === undefined ? Effect.succeed(result) : Effect.fail(error)),
         name: manner.preparable && params.length > 0 ? this.prepared.nameOf(sql) : undefined,
         again: false,
-        outcome: undefined
+        outcome: undefined,
+        wanted: true,
+        over: () => this.finish(task),
+        lost: (cause) => task.done(task.outcome?.error ?? cause, undefined)
       }
-      this.submit(task, manner.ending)
-      return Effect.sync(() => {
-        if (this.running === task) this.line.leaves()
-      })
+      this.submit(task)
+      return Effect.sync(() => this.line.leaves(task))
     })
   }
 
-  private submit(task: Task, ending: boolean): void {
-    this.running = task
-    const { mode, name, params, sql } = task
+  private submit(task: Task): void {
+    const { manner: { ending, shared }, mode, name, params, sql } = task
     this.line.send(
       new PgStatement(this.prepared, {
         text: sql,
         values: params,
         name,
         rowMode: mode === "array" ? "array" : undefined,
+        // the simple protocol would take several statements in one text
+        queryMode: shared ? "extended" : undefined,
         // called twice when a parameter cannot be serialised; the first time counts
         callback: (error, result) => {
           const failed = error !== null && error !== undefined
@@ -178,37 +186,37 @@ export class PgConnection implements DriverConnection {
           if (failed && isFatal(error)) this.line.breaks(error)
         }
       }),
-      ending
+      task,
+      ending,
+      shared
     )
   }
 
-  /** whether nothing is under way any more */
-  private finish(): boolean {
-    const task = this.running
-    if (task === undefined) return true
-    const error = task.outcome?.error
-    if (error !== undefined && task.name !== undefined && this.isToBeRepeated(task, task.name, error)) {
-      this.submit(Object.assign(task, { again: true, name: this.prepared.nameOf(task.sql), outcome: undefined }), false)
-      return false
+  private finish(task: Task): void {
+    const { name, outcome, sql } = task
+    const error = outcome?.error
+    const slip = task.manner.shared ? slipOf(this.transactionStatus(), outcome?.result) : undefined
+    if (slip !== undefined) {
+      this.line.breaks(slip)
+      return task.done(slip, undefined)
     }
+    if (error !== undefined && name !== undefined && this.isToBeRepeated(task, name, error)) {
+      return this.submit(Object.assign(task, { again: true, name: this.prepared.nameOf(sql), outcome: undefined }))
+    }
+    // one that others have pushed out meanwhile: `pg` takes note of it when it has been parsed, and would for ever
+    if (name !== undefined && !this.prepared.has(sql, name)) delete wireOf(this.client).parsedStatements[name]
     // the connection is well, so what the server did not say came from this side: a parameter or a type parser
-    this.settle(error === undefined || isServerError(error) ? error : new ClientError(error))
-    return true
+    task.done(error === undefined || isServerError(error) ? error : new ClientError(error), outcome?.result)
   }
 
   /** Only outside transactions, where nothing was done: inside one, the server has undone all that was. */
   private isToBeRepeated(task: Task, name: string, error: unknown): boolean {
     const trouble = nameTrouble(error, name)
     // a parameter that cannot be serialised makes `pg` close the statement behind our back
-    if (trouble !== undefined || !isServerError(error)) this.prepared.drop(task.sql, trouble !== "taken")
-    return trouble !== undefined && !task.again && this.line.isWanted && this.line.isFree &&
-      this.transactionStatus() === "none" && this.line.refuses(task.objection) === undefined
-  }
-
-  private settle(error: unknown): void {
-    const { running } = this
-    this.running = undefined
-    running?.done(error, running.outcome?.result)
+    if (trouble !== undefined || !isServerError(error)) this.prepared.drop(task.sql, name, trouble !== "taken")
+    return trouble !== undefined && !task.again && task.wanted &&
+      (task.manner.shared ? this.line.isFreeToShare : this.line.isFree) && this.transactionStatus() === "none" &&
+      this.line.refuses(task.objection) === undefined
   }
 }
 

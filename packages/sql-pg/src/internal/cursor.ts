@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import Cursor from "pg-cursor"
 import { ClientError } from "./errors.js"
-import type { Line } from "./line.js"
+import type { Line, Sent } from "./line.js"
 
 const batch = 128
 
@@ -46,7 +46,8 @@ const open = (
     return attempt
   })
 
-class Portal {
+class Portal implements Sent {
+  wanted = true
   private readonly cursor: Cursor
   private reading = false
   /** the server has answered with an error, and closes the portal by itself */
@@ -66,7 +67,7 @@ class Portal {
       }
     }
     this.cursor = cursor
-    line.send(cursor as never)
+    line.send(cursor as never, this)
   }
 
   /** the next rows; none at the end */
@@ -86,7 +87,7 @@ class Portal {
   close(): void {
     if (this.failed || this.line.isFree || this.line.isBroken !== undefined) return
     this.cursor.close(() => {})
-    this.line.leaves()
+    this.line.leaves(this)
     if (!this.reading) this.line.endsByItself()
   }
 }

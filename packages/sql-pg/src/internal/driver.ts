@@ -10,6 +10,7 @@ import type { Target } from "./config.js"
 import { connector } from "./connect.js"
 import type { PgConnection } from "./connection.js"
 import { classify, connectFault } from "./errors.js"
+import * as Sharing from "./sharing.js"
 
 /** @internal */
 export const make = <R>(target: Target<R>, options: PgPoolOptions<any, any, R>): Driver.Driver<PgConnection, R> => ({
@@ -28,7 +29,8 @@ export const make = <R>(target: Target<R>, options: PgPoolOptions<any, any, R>):
     ["server.port", target.address.port]
   ],
   begin,
-  transactionOptions: ["isolation", "accessMode", "deferrable"]
+  transactionOptions: ["isolation", "accessMode", "deferrable"],
+  sharing: Sharing.make(options)
 })
 
 const begin = ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): string =>

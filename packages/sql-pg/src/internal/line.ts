@@ -2,7 +2,10 @@
  * The line to the server: whether something is under way on it, who waits for that, and how it is ended.
  *
  * A statement is over when the server has said ReadyForQuery, whatever it said before: only then is the transaction
- * status known and the next statement safe. `ready` is true exactly between those.
+ * status known and the next statement safe. `ready` is true while nothing is under way.
+ *
+ * Statements that share the line are sent without waiting for one another. The server answers them in order, each with a
+ * ReadyForQuery of its own, and goes on after one that it refuses.
  */
 import type * as Pool from "@dbpool/core/Pool"
 import type { Objection } from "@dbpool/sql/Driver"
@@ -11,23 +14,31 @@ import type pg from "pg"
 import type { Canceller } from "./cancel.js"
 import { isFatal, Unsent } from "./errors.js"
 import type { Sendable } from "./wire.js"
-import { wireOf } from "./wire.js"
+import { pipelining, wireOf } from "./wire.js"
 
 /** the first pause before a cancel is repeated */
 const missed = 100
 
-/** what the owner of the line has to know */
-interface Owner {
-  /** the server is ready for the next statement; false when one is under way again already */
-  readonly onReady: () => boolean
-  readonly onBroken: (cause: unknown) => void
+/** what is under way; exactly one of `over` and `lost` is called, once, if it is there @internal */
+export interface Sent {
+  /** somebody waits for it: its fiber has not been interrupted; only the line may change that */
+  wanted: boolean
+  /** the server has said ReadyForQuery */
+  readonly over?: () => void
+  readonly lost?: (cause: unknown) => void
 }
 
 /** @internal */
 export class Line {
-  private ready = false
-  /** somebody waits for what runs: its fiber has not been interrupted */
-  private wanted = false
+  private dialled = false
+  /** in the order in which the server answers */
+  private readonly sent: Array<Sent> = []
+  /** how many of those nobody waits for */
+  private unwanted = 0
+  /** what is under way shares the line */
+  private shared = false
+  /** what is sent in one go leaves in one write */
+  private corked = false
   /** what runs ends by itself in a moment, or must not be cancelled */
   private ending = false
   /** nothing is sent any more: a cancel went through a proxy, and nobody knows what it may hit */
@@ -41,7 +52,11 @@ export class Line {
   private readonly onChange = new Set<() => void>()
 
   /** `canceller` of a pool behind a proxy: its confirmations come from the proxy, not from the server */
-  constructor(readonly client: pg.Client, private readonly canceller: Canceller, private readonly owner: Owner) {
+  constructor(
+    readonly client: pg.Client,
+    private readonly canceller: Canceller,
+    private readonly onBroken: (cause: unknown) => void
+  ) {
     // without a listener the error of an idle socket ends the process
     client.on("error", (cause) => this.breaks(cause))
     client.on("end", () => this.breaks(new Error("the server closed the connection")))
@@ -56,7 +71,7 @@ export class Line {
         this.onChange.delete(broke)
         if (error !== null && error !== undefined) return resume(Effect.fail(error))
         wireOf(this.client).on("readyForQuery", () => this.isReady())
-        this.ready = true
+        this.dialled = true
         resume(Effect.void)
       })
     })
@@ -66,14 +81,23 @@ export class Line {
     return this.broken
   }
 
+  private get ready(): boolean {
+    return this.dialled && this.sent.length === 0
+  }
+
   /** no statement is running, and no cancel under way that could hit the next one */
   get isFree(): boolean {
     return this.ready && this.stopCancel === undefined && !this.spent
   }
 
-  /** whether somebody still waits for what runs */
-  get isWanted(): boolean {
-    return this.wanted
+  /** whether something that shares can be sent now: it need not wait for others that do */
+  get isFreeToShare(): boolean {
+    return this.isFree || (this.shared && this.stopCancel === undefined && !this.spent)
+  }
+
+  /** whether what is sent next would have to wait for something that nobody wants any more */
+  get isObstructed(): boolean {
+    return this.unwanted > 0
   }
 
   transactionStatus(): "none" | "open" | "failed" {
@@ -97,16 +121,20 @@ export class Line {
   }
 
   /** hands something to the client; from here on the line is busy */
-  send(what: Sendable, ending = false): void {
-    this.ready = false
-    this.wanted = true
+  send(what: Sendable, sent: Sent, ending = false, shared = false): void {
+    this.sent.push(sent)
     this.ending = ending
+    this.shared = shared
+    if (shared) this.cork()
+    pipelining(this.client, shared)
     this.client.query(what as unknown as pg.Submittable)
   }
 
-  /** nobody waits for what runs any more */
-  leaves(): void {
-    this.wanted = false
+  /** nobody waits for it any more, if it is under way at all */
+  leaves(sent: Sent): void {
+    if (!sent.wanted || !this.sent.includes(sent)) return
+    sent.wanted = false
+    this.unwanted++
   }
 
   /** what runs has failed, or was told to close: the server is about to say ReadyForQuery */
@@ -122,7 +150,7 @@ export class Line {
 
   /** waits until something can be sent: for the end of what is wanted, or for the cancel of what is not */
   get turn(): Effect.Effect<void, unknown> {
-    return Effect.suspend(() => this.wanted ? this.untilReady : this.cancel)
+    return Effect.suspend(() => this.sent.length > this.unwanted ? this.untilReady : this.cancel)
   }
 
   /** waits until the line is free */
@@ -170,16 +198,33 @@ export class Line {
     this.stopCancel?.()
     // the server may not have closed it, and nobody would
     wireOf(this.client).stream.destroy()
-    this.owner.onBroken(cause)
+    this.onBroken(cause)
+    for (const { lost } of this.sent.splice(0)) lost?.(cause)
     this.changed()
   }
 
   private isReady(): void {
-    this.ready = true
-    this.ending = false
-    clearTimeout(this.pause)
-    this.pause = undefined
-    if (this.owner.onReady()) this.changed()
+    const sent = this.sent.shift()
+    if (sent?.wanted === false) this.unwanted--
+    if (this.ready) {
+      this.ending = false
+      clearTimeout(this.pause)
+      this.pause = undefined
+    }
+    // it may be sent once more
+    sent?.over?.()
+    if (this.ready) this.changed()
+  }
+
+  private cork(): void {
+    if (this.corked) return
+    this.corked = true
+    const { stream } = wireOf(this.client)
+    stream.cork()
+    process.nextTick(() => {
+      this.corked = false
+      stream.uncork()
+    })
   }
 
   private changed(): void {

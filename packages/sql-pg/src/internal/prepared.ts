@@ -40,11 +40,16 @@ export class PreparedStatements {
       this.seenOnce.add(text)
       return undefined
     }
-    if (this.names.size >= this.most) this.drop(oldest(this.names.keys()))
+    if (this.names.size >= this.most) this.drop(...oldest(this.names))
     // never a name twice: what the server has under an old one does not matter
     const name = `dbpool_${++this.count}`
     this.names.set(text, name)
     return name
+  }
+
+  /** whether a text still goes by that name */
+  has(text: string, name: string): boolean {
+    return this.names.get(text) === name
   }
 
   /** what the server need not keep any longer; it is asked once */
@@ -54,10 +59,12 @@ export class PreparedStatements {
     return obsolete
   }
 
-  /** the next time it gets another name, at once; the server is told, unless the name is somebody else's */
-  drop(text: string, ours = true): void {
-    const name = this.names.get(text)
-    if (name === undefined) return
+  /**
+   * The next time it gets another name, at once; the server is told, unless the name is somebody else's. Does nothing when
+   * it has another name already.
+   */
+  drop(text: string, name: string, ours = true): void {
+    if (!this.has(text, name)) return
     this.names.delete(text)
     if (ours) this.obsolete.push(name)
     this.seenOnce.add(text)

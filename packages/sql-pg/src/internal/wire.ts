@@ -17,12 +17,19 @@ export interface Wire {
 /** @internal */
 export const wireOf = (client: pg.Client): Wire => (client as unknown as { readonly connection: Wire }).connection
 
+/** Whether the client sends what it is given at once, or when what it was given before is over. Only between statements. @internal */
+export const pipelining = (client: pg.Client, on: boolean): void => {
+  Object.assign(client, { pipeline: on })
+}
+
 /** @internal */
 export interface QueryConfig {
   readonly text: string
   readonly values: Array<unknown>
   readonly name?: string | undefined
   readonly rowMode?: "array" | undefined
+  /** by the extended protocol, even if it has no parameters */
+  readonly queryMode?: "extended" | undefined
   /** called twice when a parameter cannot be serialised */
   readonly callback: (error: unknown, result: any) => void
 }

@@ -34,9 +34,12 @@ type TransformRows = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray
 
 const unprepared: QueryOptions = { unprepared: true }
 
+/** what may be asked of a connection that others use at the same time @internal */
+export type SharedConnection = Pick<Connection, "execute" | "executeRaw" | "executeValues">
+
 /** @internal */
-export class ChannelConnection implements Connection {
-  constructor(readonly channel: Channel) {}
+export class SharedChannelConnection implements SharedConnection {
+  constructor(readonly channel: Pick<Channel, "run">) {}
 
   execute(
     sql: string,
@@ -57,6 +60,23 @@ export class ChannelConnection implements Connection {
     return Effect.mapError(this.channel.run(sql, params, "array"), toSqlError)
   }
 
+  protected rows(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: TransformRows,
+    options: QueryOptions | undefined
+  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
+    const rows = Effect.mapError(this.channel.run(sql, params, "object", options), toSqlError)
+    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
+  }
+}
+
+/** @internal */
+export class ChannelConnection extends SharedChannelConnection implements Connection {
+  constructor(override readonly channel: Channel) {
+    super(channel)
+  }
+
   executeUnprepared(
     sql: string,
     params: ReadonlyArray<unknown>,
@@ -74,15 +94,5 @@ export class ChannelConnection implements Connection {
     return transformRows === undefined ?
       rows :
       Stream.mapChunks(rows, (chunk) => Chunk.unsafeFromArray(transformRows(Chunk.toReadonlyArray(chunk))))
-  }
-
-  private rows(
-    sql: string,
-    params: ReadonlyArray<unknown>,
-    transformRows: TransformRows,
-    options: QueryOptions | undefined
-  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
-    const rows = Effect.mapError(this.channel.run(sql, params, "object", options), toSqlError)
-    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
   }
 }

@@ -2,6 +2,7 @@
  * `@effect/sql`'s `SqlClient` over a pool. Its error channel must be `SqlError`: the typed error is the cause.
  */
 import type { AcquireError } from "@dbpool/core/PoolError"
+import type { SharingPool } from "@dbpool/core/SharingPool"
 import type * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -11,6 +12,7 @@ import * as Stream from "effect/Stream"
 import * as Carrier from "./carrier.js"
 import { ChannelConnection, toSqlError } from "./channel.js"
 import type { SqlLease } from "./lease.js"
+import type { Member } from "./member.js"
 import * as Repeat from "./repeat.js"
 import * as Statement from "./statement.js"
 import type { Transactor } from "./transaction.js"
@@ -19,6 +21,8 @@ import * as Transaction from "./transaction.js"
 /** @internal */
 export interface Options {
   readonly transactor: Transactor
+  /** only where connections may be shared */
+  readonly share: SharingPool<Member>["share"] | undefined
   /** a lease whose handle dies with it */
   readonly reserve: Effect.Effect<SqlLease, AcquireError, Scope.Scope>
   readonly reactivity: Reactivity.Reactivity.Service
@@ -26,16 +30,23 @@ export interface Options {
 
 /** @internal */
 export const make = (options: Options): SqlClient.SqlClient => {
-  const { reactivity, transactor } = options
+  const { reactivity, share, transactor } = options
   const { dialect, pool } = transactor
   const { driver } = dialect
+  const use: Statement.Runner["use"] = (fiber, f) => {
+    const level = Carrier.find(fiber.currentContext, pool)
+    return level === undefined
+      ? Repeat.single(dialect, pool, pool.use((member) => f(member.asConnection)))
+      : f(level.asConnection)
+  }
   const runner: Statement.Runner = {
-    use: (fiber, f) => {
-      const level = Carrier.find(fiber.currentContext, pool)
-      return level === undefined
-        ? Repeat.single(dialect, pool, pool.use((member) => f(member.asConnection)))
-        : f(level.asConnection)
-    },
+    use,
+    share: share === undefined
+      ? (fiber, _sql, f) => use(fiber, f)
+      : (fiber, sql, f) =>
+        driver.sharing!.allows(sql) && Carrier.find(fiber.currentContext, pool) === undefined
+          ? Repeat.single(dialect, pool, share((member, alone) => f(alone ? member.asConnection : member.asShared)))
+          : use(fiber, f),
     stream: (f) =>
       Stream.unwrap(Effect.withFiberRuntime((fiber) => {
         const level = Carrier.find(fiber.currentContext, pool)

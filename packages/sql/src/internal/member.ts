@@ -10,7 +10,8 @@ import type { QueryOptions } from "../SqlConnection.js"
 import type { SqlPoolConfig } from "../SqlPoolConfig.js"
 import type { QueryError } from "../SqlPoolError.js"
 import type { Channel, Mode } from "./channel.js"
-import { ChannelConnection } from "./channel.js"
+import type { SharedConnection } from "./channel.js"
+import { ChannelConnection, SharedChannelConnection } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
 import { toQueryError } from "./queryError.js"
 import * as Timeout from "./timeout.js"
@@ -39,6 +40,10 @@ export const abandonUnfinished = ({ connection }: Member): void => {
 export class Member implements Channel {
   /** for single statements, whose lease begins and ends with them: no lock, nobody else is there */
   readonly asConnection: Connection = new ChannelConnection(this)
+  /** for single statements that others run theirs beside */
+  readonly asShared: SharedConnection = new SharedChannelConnection({
+    run: (sql, params, mode, options) => this.share(sql, params, mode, options)
+  })
   readonly proof: Proof
   /** how many statements were sent on it */
   statements = 0
@@ -56,6 +61,21 @@ export class Member implements Channel {
     return Effect.mapError(
       this.proof.before("statement", this.send(sql, params, mode, options)),
       (cause) => toQueryError(this.dialect, cause, false)
+    )
+  }
+
+  private share(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    options?: QueryOptions
+  ): Effect.Effect<any, QueryError> {
+    const { connection, dialect, proof } = this
+    return Effect.mapError(
+      proof.beforeShared(
+        this.counted(() => dialect.driver.sharing!.execute(connection, sql, params, mode), options)
+      ),
+      (cause) => toQueryError(dialect, cause, false)
     )
   }
 

@@ -14,6 +14,7 @@ import type * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import type { SharedConnection } from "./channel.js"
 
 /** where a statement of this client runs, given the fiber it runs in @internal */
 export interface Runner {
@@ -21,19 +22,43 @@ export interface Runner {
     fiber: Fiber.RuntimeFiber<any, any>,
     f: (connection: Connection) => Effect.Effect<A, SqlError>
   ) => Effect.Effect<A, SqlError>
+  /** perhaps on a connection on which others run theirs at the same time */
+  readonly share: <A>(
+    fiber: Fiber.RuntimeFiber<any, any>,
+    sql: string,
+    f: (connection: SharedConnection) => Effect.Effect<A, SqlError>
+  ) => Effect.Effect<A, SqlError>
   readonly stream: <A>(f: (connection: Connection) => Stream.Stream<A, SqlError>) => Stream.Stream<A, SqlError>
   readonly compiler: Statement.Compiler
   readonly transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
 }
 
-type Operation = (connection: Connection, sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<any, SqlError>
+type Operation = (
+  connection: SharedConnection,
+  sql: string,
+  params: ReadonlyArray<unknown>,
+  runner: Runner
+) => Effect.Effect<any, SqlError>
+
+type Send = (
+  runner: Runner,
+  fiber: Fiber.RuntimeFiber<any, any>,
+  sql: string,
+  params: ReadonlyArray<unknown>
+) => Effect.Effect<any, SqlError>
 
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-const raw: Operation = (connection, sql, params) => connection.executeRaw(sql, params)
-const values: Operation = (connection, sql, params) => connection.executeValues(sql, params)
-const untransformed: Operation = (connection, sql, params) => connection.execute(sql, params, undefined)
+const sharing = (operation: Operation): Send => (runner, fiber, sql, params) =>
+  runner.share(fiber, sql, (connection) => operation(connection, sql, params, runner))
+
+const rows = sharing((connection, sql, params, { transformRows }) => connection.execute(sql, params, transformRows))
+const raw = sharing((connection, sql, params) => connection.executeRaw(sql, params))
+const values = sharing((connection, sql, params) => connection.executeValues(sql, params))
+const untransformed = sharing((connection, sql, params) => connection.execute(sql, params, undefined))
+const unprepared: Send = (runner, fiber, sql, params) =>
+  runner.use(fiber, (connection) => connection.executeUnprepared(sql, params, runner.transformRows))
 
 class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
   constructor(
@@ -53,8 +78,7 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
   }
 
   override commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
-    const { transformRows } = this.runner
-    return this.run("execute", (connection, sql, params) => connection.execute(sql, params, transformRows))
+    return this.run("execute", rows)
   }
 
   get withoutTransform(): Effect.Effect<ReadonlyArray<A>, SqlError> {
@@ -70,11 +94,7 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
   }
 
   get unprepared(): Effect.Effect<ReadonlyArray<A>, SqlError> {
-    const { transformRows } = this.runner
-    return this.run(
-      "executeUnprepared",
-      (connection, sql, params) => connection.executeUnprepared(sql, params, transformRows)
-    )
+    return this.run("executeUnprepared", unprepared)
   }
 
   get stream(): Stream.Stream<A, SqlError> {
@@ -99,18 +119,18 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
     return { _id: "@effect/sql/Statement", segments: this.segments, sql, params }
   }
 
-  private run(operation: string, execute: Operation, withoutTransform = false): Effect.Effect<any, SqlError> {
+  private run(operation: string, send: Send, withoutTransform = false): Effect.Effect<any, SqlError> {
     return Effect.withFiberRuntime((fiber) => {
-      const send = (statement: Statement.Statement<A>) => {
+      const sent = (statement: Statement.Statement<A>) => {
         const [sql, params] = statement.compile(withoutTransform)
-        return this.runner.use(fiber, (connection) => execute(connection, sql, params))
+        return send(this.runner, fiber, sql, params)
       }
       return isPlain(fiber)
-        ? send(this)
+        ? sent(this)
         : Effect.useSpan(
           "sql.execute",
           { kind: "client", captureStackTrace: false },
-          (span) => Effect.withParentSpan(this.described(operation, span, withoutTransform, send), span)
+          (span) => Effect.withParentSpan(this.described(operation, span, withoutTransform, sent), span)
         )
     })
   }

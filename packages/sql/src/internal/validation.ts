@@ -30,6 +30,11 @@ export class Proof {
     )
   }
 
+  /** Only for the first of those who share a connection: a validation would have to wait for what the others run. */
+  beforeShared<A>(self: Effect.Effect<A, unknown>): Effect.Effect<A, unknown> {
+    return this.connection.condition() === "busy" ? self : this.before("statement", self)
+  }
+
   beforeStream<A>(rows: Stream.Stream<A, unknown>, objection?: Objection): Stream.Stream<A, unknown> {
     if (!this.dialect.config.validateOn.includes("statement")) return rows
     return Stream.unwrap(Effect.as(this.before("statement", Effect.void, objection), rows))
