@@ -13,7 +13,8 @@ import type { Sent } from "./line.js"
 import { Line } from "./line.js"
 import { nameTrouble, PgStatement, PreparedStatements } from "./prepared.js"
 import { slipOf } from "./sharing.js"
-import { wireOf } from "./wire.js"
+import type { Wire } from "./wire.js"
+import { batched, wireOf } from "./wire.js"
 
 type Mode = "object" | "array" | "raw"
 
@@ -52,10 +53,12 @@ export class PgConnection implements DriverConnection {
   readonly line: Line
   readonly prepared: PreparedStatements
   private opened = false
+  private readonly batch: Wire
   private lost: ((cause: unknown) => void) | undefined = undefined
 
   constructor(readonly client: pg.Client, canceller: Canceller, preparedStatements: number) {
     this.prepared = new PreparedStatements(preparedStatements)
+    this.batch = batched(wireOf(client))
     this.line = new Line(client, canceller, (cause) => this.lost?.(cause))
   }
 
@@ -185,7 +188,7 @@ export class PgConnection implements DriverConnection {
           task.outcome ??= { error: failed ? error : undefined, result: failed ? undefined : shape(result, mode) }
           if (failed && isFatal(error)) this.line.breaks(error)
         }
-      }),
+      }, shared ? this.batch : undefined),
       task,
       ending,
       shared

@@ -37,8 +37,6 @@ export class Line {
   private unwanted = 0
   /** what is under way shares the line */
   private shared = false
-  /** what is sent in one go leaves in one write */
-  private corked = false
   /** what runs ends by itself in a moment, or must not be cancelled */
   private ending = false
   /** nothing is sent any more: a cancel went through a proxy, and nobody knows what it may hit */
@@ -125,7 +123,6 @@ export class Line {
     this.sent.push(sent)
     this.ending = ending
     this.shared = shared
-    if (shared) this.cork()
     pipelining(this.client, shared)
     this.client.query(what as unknown as pg.Submittable)
   }
@@ -214,17 +211,6 @@ export class Line {
     // it may be sent once more
     sent?.over?.()
     if (this.ready) this.changed()
-  }
-
-  private cork(): void {
-    if (this.corked) return
-    this.corked = true
-    const { stream } = wireOf(this.client)
-    stream.cork()
-    process.nextTick(() => {
-      this.corked = false
-      stream.uncork()
-    })
   }
 
   private changed(): void {

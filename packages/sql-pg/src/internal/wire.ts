@@ -40,10 +40,34 @@ export interface Sendable {
 }
 
 interface QueryMethods extends Sendable {
-  readonly name: string | undefined
+  name: string | undefined
+  queryMode: "extended" | undefined
   submit(wire: Wire): Error | null
   handleCommandComplete(message: { readonly text: string }, wire: Wire): void
 }
 
 /** the class, with its methods declared as such, so that they can be overridden @internal */
-export const Query = pg.Query as unknown as new(config: QueryConfig) => QueryMethods
+export const Query = pg.Query as unknown as new(
+  config: QueryConfig | string,
+  values: QueryConfig["values"],
+  callback: QueryConfig["callback"]
+) => QueryMethods
+
+/**
+ * The same wire, except that all that is said there in one go leaves in one write. A statement alone is five messages, each
+ * of which would be a piece of its own for the system to collect.
+ *
+ * @internal
+ */
+export const batched = (wire: Wire): Wire => {
+  let messages: Array<Buffer> = []
+  const flush = () => {
+    const together = Buffer.concat(messages)
+    messages = []
+    if (wire.stream.writable) wire.stream.write(together)
+  }
+  const send = (message: Buffer) => {
+    if (messages.push(message) === 1) process.nextTick(flush)
+  }
+  return Object.create(wire, { _send: { value: send } })
+}
