@@ -63,17 +63,17 @@ export const refuse = <C>(
   if (engine.suspended && (whenExhausted ?? config.whenExhausted) === "fail") {
     return new PoolError.PoolSuspended({ pool: config.name })
   }
-  if (waiter.shared && engine.sharing!.hasRoom(now)) return undefined
   // an idle connection may be good, whatever became of the attempts to open others
   const useless = idle.size === 0 && ledger.count(State.reserved) === 0
-  if (useless && admission.hopeless(now, ledger.live, ledger.count(State.connecting))) {
+  const finds = waiter.shared && engine.sharing!.hasRoom(now)
+  if (useless && !finds && admission.hopeless(now, ledger.live, ledger.count(State.connecting))) {
     admission.turnAway()
     return Outage.error(engine)
   }
   const maxWaiting = (whenExhausted ?? config.whenExhausted) === "fail" ? 0 : config.maxWaiting
   const free = capacity(engine, now) - ledger.busy - queue.size
   if (free > 0) return undefined
-  if (free + maxWaiting > 0) return Nested.check(engine, now)
+  if (finds || free + maxWaiting > 0) return Nested.check(engine, now)
   return new PoolError.TooManyConnections({
     pool: config.name,
     reason: maxWaiting === 0 ? "Exhausted" : "WaitersFull",

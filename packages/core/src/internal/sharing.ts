@@ -81,9 +81,11 @@ export class Sharing<C> {
 
   /** One to whom a part was handed has gone before it ran; answers whether that is all that was to be done. */
   withdraws(entry: Entry<C>): boolean {
-    if (!this.isLast(entry)) return true
-    if (entry.state !== State.leased || conditionOf(this.engine.hooks, entry.connection) === "clean") return false
-    this.engine.settle(entry)
+    const { engine } = this
+    if (this.isLast(entry)) {
+      if (entry.state !== State.leased || conditionOf(engine.hooks, entry.connection) === "clean") return false
+      engine.settle(entry)
+    } else if (engine.queue.size > 0) engine.pump(engine.now())
     return true
   }
 
@@ -99,9 +101,6 @@ export class Sharing<C> {
   serve(now: number): void {
     const { engine } = this
     const { queue } = engine
-    if (this.ending === undefined || !this.mustEnd(this.ending, now)) {
-      this.ending = this.isWanted ? this.fewest() : undefined
-    }
     for (const waiter of queue.sharers) {
       const entry = queue.size > this.coming ? this.roomiest(now) : undefined
       if (entry === undefined) return
@@ -121,10 +120,12 @@ export class Sharing<C> {
   }
 
   /** the line with the fewest parts that takes one more */
-  private roomiest(now: number): Entry<C> | undefined {
+  roomiest(now: number): Entry<C> | undefined {
     const { engine, options: { accepts, maxLeases } } = this
     if (engine.suspended || engine.closing) return undefined
-    if (this.ending !== undefined && !this.mustEnd(this.ending, now)) this.ending = undefined
+    if (this.ending === undefined || !this.mustEnd(this.ending, now)) {
+      this.ending = this.isWanted ? this.fewest() : undefined
+    }
     let best: Entry<C> | undefined
     for (const entry of this.lines) {
       if (entry.state !== State.leased || entry === this.ending) continue

@@ -13,8 +13,9 @@ import { count } from "./coverage.js"
 class Account {
   retired: RetireReason | undefined
   closed = false
-  leased = false
-  overdue = false
+  /** how many have it, and how many of those for too long; several only where it is shared */
+  leases = 0
+  overdue = 0
 }
 
 export class Books {
@@ -57,16 +58,22 @@ export class Books {
       case "Acquired":
       case "Released": {
         const account = this.account(event)
-        const leased = event._tag === "Acquired"
-        if (account.leased === leased) this.refuse(event)
-        account.leased = leased
-        account.overdue = false
+        if (
+          event._tag === "Acquired"
+            ? account.leases > 0 && this.engine.sharing === undefined
+            : account.leases === 0
+        ) {
+          this.refuse(event)
+        }
+        account.leases += event._tag === "Acquired" ? 1 : -1
+        // whose lease it was is not told; it may have been that one
+        if (event._tag === "Released") account.overdue = Math.max(0, account.overdue - 1)
         return this.forget(event.connectionId)
       }
       case "LeaseOverdue": {
         const account = this.account(event.holder)
-        if (!account.leased || account.overdue) this.refuse(event)
-        account.overdue = true
+        if (account.overdue === account.leases) this.refuse(event)
+        account.overdue++
         return
       }
       case "TroubleBegan":
@@ -82,7 +89,7 @@ export class Books {
   /** one that dies while it is lent is closed before it is released, or after */
   private forget(connectionId: number): void {
     const account = this.accounts.get(connectionId)
-    if (account?.closed === true && !account.leased) this.accounts.delete(connectionId)
+    if (account?.closed === true && account.leases === 0) this.accounts.delete(connectionId)
   }
 
   private account({ connectionId }: { readonly connectionId: number }): Account {

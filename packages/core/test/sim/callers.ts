@@ -120,7 +120,7 @@ export class Callers {
     const { place, user } = call
     this.answered(call)
     this.world.record(`user ${user} got socket ${socket.id} (${kind})`)
-    if (isForeign(socket, place)) {
+    if (isForeign(socket, place, kind === "share")) {
       const others = [...socket.stays].map((stay) => `user ${stay.user}`).join(", ")
       this.blame(
         sessionOf(place) === undefined ? 2 : "session",
@@ -140,6 +140,11 @@ export class Callers {
       if (leaseOf(place) !== undefined) this.count("second lease of a holder")
     }
     socket.stays.add(stay)
+    if (kind === "share") {
+      const sharers = [...socket.stays].filter((other) => other.kind === "share").length
+      if (sharers > socket.mostSharers) this.blame(2, `${sharers} share socket ${socket.id}`)
+      if (sharers > 1) this.count("shared with others")
+    }
     return stay
   }
 
@@ -163,6 +168,7 @@ export class Callers {
     this.world.record(`user ${user} is done with socket ${socket.id}`)
     stay.going = false
     socket.stays.delete(stay)
+    if (socket.stays.size === 0) socket.obstructed = false
     if (kind === "session") {
       this.count(socket.gone ? "session ended, its connection lost" : "session ended")
       for (const inner of socket.stays) this.count(`${inner.kind} going on at the end of its session`)

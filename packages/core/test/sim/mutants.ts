@@ -1,9 +1,11 @@
 /**
- * Deliberate bugs, at least two for each rule; those of sessions and events are in `sessionMutants.ts`. The simulation has to find every one of them: a check that cannot fail
+ * Deliberate bugs, at least two for each rule; those of sessions and events are in `sessionMutants.ts`, those
+ * of shared connections in `sharingMutants.ts`. The simulation has to find every one of them: a check that cannot fail
  * proves nothing. Each is a change to the text of one file of `src/internal`, made when the simulation is bundled.
  */
 import type { Rule } from "./broken.js"
 import { sessionMutants } from "./sessionMutants.js"
+import { sharingMutants } from "./sharingMutants.js"
 
 export interface Mutant {
   /** the rule that is broken; another one may be what shows it */
@@ -229,5 +231,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "      takeAll(engine)\n",
     replace: ""
   },
-  ...sessionMutants
+  ...sessionMutants,
+  ...sharingMutants
 ]

@@ -5,6 +5,7 @@ import type * as Pool from "@dbpool/core/Pool"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Hooks } from "../../src/internal/hooks.js"
+import type { Sharing } from "../../src/SharingPool.js"
 import type { Stay } from "./stay.js"
 import type { World } from "./world.js"
 
@@ -35,8 +36,11 @@ export class Socket {
   /** a validation of it did not succeed */
   doubted = false
   lost: ((cause: unknown) => void) | undefined
+  /** nobody more may share it, until those who do are done */
+  obstructed = false
 
-  constructor(readonly id: number) {}
+  /** `mostSharers`: how many may use it at once, if they share */
+  constructor(readonly id: number, readonly mostSharers: number) {}
 }
 
 export class Network {
@@ -49,8 +53,13 @@ export class Network {
   /** told how long it had taken when a connect is interrupted; each pool has its own */
   onDialInterrupted: (after: number) => void = () => {}
 
+  /** whether connections may be shared, and how */
+  readonly sharing: Sharing<Socket> | undefined
+
   constructor(readonly world: World) {
-    this.resetsAll = world.dice.chance(0.2)
+    const { dice } = world
+    this.resetsAll = dice.chance(0.2)
+    if (dice.chance(0.4)) this.sharing = { maxLeases: dice.pick([1, 2, 5]), accepts: ({ obstructed }) => !obstructed }
   }
 
   /** sockets that the server or the client still has */
@@ -64,7 +73,7 @@ export class Network {
 
   readonly connect: Effect.Effect<Socket, ConnectError, Scope.Scope> = Effect.acquireRelease(
     Effect.sync(() => {
-      const socket = new Socket(this.sockets.length + 1)
+      const socket = new Socket(this.sockets.length + 1, this.sharing?.maxLeases ?? 0)
       this.sockets.push(socket)
       return socket
     }),

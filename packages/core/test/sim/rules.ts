@@ -14,11 +14,13 @@ import { Callers, slack } from "./callers.js"
 import type { Coverage } from "./coverage.js"
 import { count, stateNames, transition } from "./coverage.js"
 import type { Network, Socket } from "./network.js"
+import { SharingRules } from "./sharingRules.js"
 import type { World } from "./world.js"
 
 export class Rules {
   readonly callers: Callers
   private readonly books: Books
+  private readonly sharing: SharingRules | undefined
   private readonly openedAt = new Map<Entry<Socket>, number>()
   private readonly watched = new WeakSet<object>()
   /** who waits, and as the how manyth he came */
@@ -42,6 +44,16 @@ export class Rules {
     this.callers = new Callers(world, engine, coverage, this.blame)
     this.books = new Books(engine, coverage, this.blame)
     if (world.dice.chance(0.5)) this.books.listen()
+    if (engine.sharing !== undefined) {
+      this.sharing = new SharingRules(
+        world,
+        engine,
+        coverage,
+        this.blame,
+        this.condemned,
+        (entry) => this.openedAt.get(entry)! + engine.config.maxLifetime
+      )
+    }
     this.watchStates()
     this.watchLending()
     this.watchOthers()
@@ -145,6 +157,7 @@ export class Rules {
     this.checkNumbers()
     for (const fiber of engine.tasks.keys()) this.watchTask(fiber)
     this.checkOrder()
+    this.sharing?.check()
     if (!engine.closing && engine.queue.size > 0) this.checkWaiting()
     if (world.idle) this.checkRest()
     if (this.found !== undefined) throw this.found
@@ -186,13 +199,18 @@ export class Rules {
     const { queue } = this.engine
     if (queue.size === 0 && this.arrivals.size === 0) return
     let longest = Infinity
+    let longestSharer = Infinity
     for (let waiter = queue.head; waiter !== undefined; waiter = waiter.behind) {
       if (!this.arrivals.has(waiter)) this.arrivals.set(waiter, this.arrived++)
       longest = Math.min(longest, this.arrivals.get(waiter)!)
+      if (waiter.shared) longestSharer = Math.min(longestSharer, this.arrivals.get(waiter)!)
     }
     for (const [waiter, arrival] of this.arrivals) {
       if (waiter.queued) continue
-      if (waiter.entry !== undefined && arrival > longest) throw new Broken(4, "somebody was served before his turn")
+      // who shares may be served before those who would not
+      if (waiter.entry !== undefined && arrival > (waiter.shared ? longestSharer : longest)) {
+        throw new Broken(4, "somebody was served before his turn")
+      }
       this.arrivals.delete(waiter)
     }
   }

@@ -11,6 +11,7 @@ import { Engine } from "../../src/internal/engine.js"
 import { initialize } from "../../src/internal/initialize.js"
 import * as Lineage from "../../src/internal/lineage.js"
 import * as Rounds from "../../src/internal/rounds.js"
+import { Sharing } from "../../src/internal/sharing.js"
 import { shutdown } from "../../src/internal/shutdown.js"
 import type { Coverage } from "./coverage.js"
 import { count } from "./coverage.js"
@@ -56,6 +57,7 @@ export const simulate = (seed: number, least: number): Result => {
       if (tries === patience) config = { ...config, initialize: "lazy" }
       const clock = world.makeClock(() => made.rings())
       const engine: Engine<Socket> = new Engine<Socket>(config, network.hooks, runtime, clock)
+      if (network.sharing !== undefined) engine.sharing = new Sharing(engine, network.sharing)
       const made = new Rules(world, network, engine, coverage)
       rules = made
       const begun = world.now

@@ -4,8 +4,8 @@
  */
 import type { Socket } from "./network.js"
 
-/** what a user got a socket for: to run something on it, until a scope closes, or for a session */
-export type Kind = "use" | "lease" | "session"
+/** what a user got a socket for: to run something on it, alone or beside others, until a scope closes, or for a session */
+export type Kind = "use" | "share" | "lease" | "session"
 
 export class Stay {
   going = true
@@ -49,8 +49,11 @@ export const leaseOf = (place: Place): Stay | undefined =>
     ({ going, kind, session, socket }) => going && kind !== "session" && session === undefined && !socket.gone
   )
 
-/** whether one of those who use it is not around that place */
-export const isForeign = (socket: Socket, place: Place): boolean => {
-  for (const stay of socket.stays) if (innermost(place, (outer) => outer === stay) === undefined) return true
+/** whether one of those who use it is not around that place; `shared`: others who share it are none */
+export const isForeign = (socket: Socket, place: Place, shared = false): boolean => {
+  for (const stay of socket.stays) {
+    if (shared && stay.kind === "share") continue
+    if (innermost(place, (outer) => outer === stay) === undefined) return true
+  }
   return false
 }

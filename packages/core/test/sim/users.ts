@@ -92,6 +92,20 @@ export class Users {
     )
     return this.call(user, place, options, (ask) => {
       const lease = this.lease(ask, options)
+      if (engine.sharing !== undefined && dice.chance(0.6)) {
+        return Effect.flatMap(
+          ask,
+          (call) =>
+            Lease.share(engine)(
+              (socket, alone) =>
+                this.stay(
+                  () => callers.begins(call, alone ? "use" : "share", socket),
+                  (stay) => this.hold(user, stay!, depth)
+                ),
+              options
+            )
+        )
+      }
       switch (dice.pick(["use", "use", "use", "use", "lease", "lease", "lease", "hasty", "stream"] as const)) {
         case "use":
           return Effect.flatMap(
@@ -189,6 +203,7 @@ export class Users {
       if (depth < deepest && dice.chance(sessionOf(stay) === undefined ? 0.05 : 0.3)) {
         yield* this.inside(user, stay, depth)
       }
+      if (stay.kind === "share" && dice.chance(0.1)) stay.socket.obstructed = true
       if (dice.chance(0.3)) stay.socket.condition = dice.pick(["dirty", "busy", "broken"] as const)
       if (dice.chance(0.05)) return yield* Effect.fail("user failed")
       if (dice.chance(0.02)) return yield* Effect.die(fate)
