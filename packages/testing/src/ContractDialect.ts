@@ -30,6 +30,7 @@ import type * as Stream from "effect/Stream"
  * - `returning`: INSERT and UPDATE can answer with rows
  * - `models`: `Model` and `Migrator` of `@effect/sql` know the dialect
  * - `listen`: the client can listen to what others notify
+ * - `sharing`: single statements of several callers can run on one connection at the same time; needs `sleep`
  * - `restart`: the server may be killed and started again
  *
  * @since 0.1.0
@@ -53,6 +54,7 @@ export type Capability =
   | "returning"
   | "models"
   | "listen"
+  | "sharing"
   | "restart"
 
 /**
@@ -89,6 +91,8 @@ export interface PoolSettings extends SqlPool.Options {
   readonly password?: Redacted.Redacted | undefined
   readonly transformResultNames?: ((name: string) => string) | undefined
   readonly transformQueryNames?: ((name: string) => string) | undefined
+  /** Only with `sharing`. */
+  readonly sharing?: { readonly maxLeases: number } | undefined
 }
 
 /**

@@ -46,6 +46,7 @@ const dialect = (
       returning: may("returning"),
       models: may("models"),
       listen: may("listen"),
+      sharing: may("sharing"),
       restart: may("restart")
     }
   }

@@ -16,6 +16,7 @@ const noCancel = "Avatica's protocol cannot cancel a statement"
 const inMemory = "its database is in memory, and ends with it"
 const noModels = "none of @effect/sql's dialects is Avatica's"
 const noListen = "it has no notifications"
+const noSharing = "a connection of the protocol takes one request at a time"
 
 const sendsBack = (name: string, type: string, parameter: unknown, expected?: unknown): ContractDialect.TypeCase => ({
   name,
@@ -135,6 +136,7 @@ export const plain = (): ContractDialect.Dialect => {
       returning: "H2 has FINAL TABLE instead",
       models: noModels,
       listen: noListen,
+      sharing: noSharing,
       restart: inMemory
     }
   }
@@ -182,6 +184,7 @@ export const lindorm = (): ContractDialect.Dialect => {
       returning: "LindormTable answers no INSERT with rows",
       models: noModels,
       listen: noListen,
+      sharing: noSharing,
       restart: inMemory
     }
   }

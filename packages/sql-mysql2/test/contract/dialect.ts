@@ -94,6 +94,7 @@ const capabilities: ContractDialect.Capabilities = {
   returning: "MySQL has no RETURNING, and MariaDB none for UPDATE",
   models: true,
   listen: "MySQL has no notifications",
+  sharing: "MySQL's protocol takes one statement at a time",
   restart: true
 }
 

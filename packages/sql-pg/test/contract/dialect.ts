@@ -77,6 +77,7 @@ const capabilities: ContractDialect.Capabilities = {
   returning: true,
   models: true,
   listen: true,
+  sharing: true,
   restart: true
 }
 

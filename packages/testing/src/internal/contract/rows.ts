@@ -12,6 +12,7 @@ import { repeats } from "./repeats.js"
 import type { Spec } from "./row.js"
 import { serverRestart } from "./serverRestart.js"
 import { sessionState } from "./sessionState.js"
+import { sharing } from "./sharing.js"
 import { streams } from "./streams.js"
 import { timeouts } from "./timeouts.js"
 import { transactions } from "./transactions.js"
@@ -31,6 +32,7 @@ export const specs = (dialect: Dialect): ReadonlyArray<Spec> => [
   ...sessionState,
   ...connectionLoss,
   ...repeats,
+  ...sharing,
   ...errors,
   ...types(dialect),
   ...compatibility,

@@ -5,6 +5,7 @@ import type { Capability, Dialect, Server, Syntax } from "../../ContractDialect.
 
 const inSyntax: Partial<Record<Capability, ReadonlyArray<keyof Syntax>>> = {
   cancel: ["sleep", "sleepMarker"],
+  sharing: ["sleep", "sleepMarker"],
   streams: ["wideSeries", "failingSeries"],
   rawTransactions: ["begin"],
   isolation: ["isolation", "setSerializable"],
