@@ -154,6 +154,24 @@ const mutants: ReadonlyArray<Mutant> = [
     statement: (statement) => Effect.retry(statement, { times: 1 }),
     row: "a statement that ran is ConnectionLost, and is not repeated behind its caller's back",
     reason: "timed out"
+  },
+  {
+    name: "shares nothing",
+    ignores: "sharing",
+    row: "more single statements are under way than there are connections, and a shared connection is leased once",
+    reason: "wrong result"
+  },
+  {
+    name: "shares what is in a transaction",
+    break: () => transaction((self) => self),
+    row: "a transaction is joined by nobody: what is rolled back is its own alone",
+    reason: "wrong result"
+  },
+  {
+    name: "waits for the end of what was interrupted beside others",
+    statement: (statement) => Effect.uninterruptible(statement),
+    row: "one that is interrupted returns at once, and its neighbours are not cancelled",
+    reason: "wrong result"
   }
 ]
 

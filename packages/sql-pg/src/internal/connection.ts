@@ -185,7 +185,7 @@ export class PgConnection implements DriverConnection {
         // called twice when a parameter cannot be serialised; the first time counts
         callback: (error, result) => {
           const failed = error !== null && error !== undefined
-          task.outcome ??= { error: failed ? error : undefined, result: failed ? undefined : shape(result, mode) }
+          task.outcome ??= { error: failed ? error : undefined, result: failed ? undefined : result }
           if (failed && isFatal(error)) this.line.breaks(error)
         }
       }, shared ? this.batch : undefined),
@@ -209,7 +209,8 @@ export class PgConnection implements DriverConnection {
     // one that others have pushed out meanwhile: `pg` takes note of it when it has been parsed, and would for ever
     if (name !== undefined && !this.prepared.has(sql, name)) delete wireOf(this.client).parsedStatements[name]
     // the connection is well, so what the server did not say came from this side: a parameter or a type parser
-    task.done(error === undefined || isServerError(error) ? error : new ClientError(error), outcome?.result)
+    if (error === undefined) task.done(undefined, shape(outcome?.result, task.mode))
+    else task.done(isServerError(error) ? error : new ClientError(error), undefined)
   }
 
   /** Only outside transactions, where nothing was done: inside one, the server has undone all that was. */
@@ -225,4 +226,4 @@ export class PgConnection implements DriverConnection {
 
 /** several statements in one text have several results */
 const shape = (result: any, mode: Mode): any =>
-  mode === "raw" ? result : Array.isArray(result) ? result.map((each) => each.rows ?? []) : result.rows ?? []
+  mode === "raw" ? result : Array.isArray(result) ? result.map((each) => each.rows ?? []) : result?.rows ?? []
