@@ -58,7 +58,7 @@ export type TypeId = "~@dbpool/core/Pool"
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import type * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  *
  * const first = <C>(pool: Pool.Pool<C>, isGood: (connection: C) => boolean) =>
  *   Effect.gen(function*() {
@@ -87,7 +87,7 @@ export interface Lease<out C> {
  * @example
  * ```ts
  * import type * as Pool from "@dbpool/core/Pool"
- * import type * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  *
  * interface Connection {
  *   readonly run: (command: string) => Effect.Effect<string>
@@ -148,7 +148,7 @@ export interface Pool<out C> {
    * @example
    * ```ts
    * import * as Pool from "@dbpool/core/Pool"
-   * import type * as Effect from "effect/Effect"
+   * import * as Effect from "effect/Effect"
    *
    * interface Connection {
    *   readonly run: (command: string) => Effect.Effect<void>
@@ -179,8 +179,8 @@ export interface Pool<out C> {
    * @example
    * ```ts
    * import type * as Pool from "@dbpool/core/Pool"
-   * import type * as Effect from "effect/Effect"
-   * import type * as Stream from "effect/Stream"
+   * import * as Effect from "effect/Effect"
+   * import * as Stream from "effect/Stream"
    *
    * const watch = <C>(pool: Pool.Pool<C>) =>
    *   pool.events.pipe(
@@ -309,7 +309,7 @@ export type Fault = "transient" | "fatal" | "refused"
  * @example
  * ```ts
  * import type * as Pool from "@dbpool/core/Pool"
- * import type * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  * import type * as Scope from "effect/Scope"
  *
  * interface Ftp {
@@ -373,7 +373,7 @@ export interface Options<C, E = never, R = never, RV = never, RC = never, RR = n
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import type * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  *
  * const program = Effect.gen(function*() {
  *   const pool = yield* Pool.make({
@@ -406,7 +406,7 @@ export const make = <C, E = never, R = never, RV = never, RC = never, RR = never
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import type * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  *
  * interface FtpConnection {
  *   readonly list: Effect.Effect<ReadonlyArray<string>>
@@ -437,7 +437,7 @@ export interface PoolClass<Self, Id extends string, C> extends Context.TagClass<
  * @example
  * ```ts
  * import * as Pool from "@dbpool/core/Pool"
- * import type * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  *
  * interface FtpConnection {
  *   readonly list: Effect.Effect<ReadonlyArray<string>>
