@@ -73,7 +73,19 @@ export class FakeServer {
   unreachable = false
   private readonly script: Array<{ readonly sql: string; readonly answer: Answer; times: number }> = []
 
-  constructor(readonly name = "") {}
+  /** `sharedBy`: how many statements may be under way on one connection */
+  constructor(readonly name = "", sharedBy?: number) {
+    if (sharedBy === undefined) return
+    this.driver = {
+      ...this.driver,
+      sharing: {
+        maxLeases: sharedBy,
+        allows: (sql) => /^(select|insert)\b/.test(sql),
+        execute: (connection, sql) => connection.share(sql),
+        accepts: ({ together }) => together.every(({ wanted }) => wanted)
+      }
+    }
+  }
 
   /** from now on, or for so many times, statements that begin like that are answered like this */
   on(sql: string, answer: Answer, times = Infinity): void {
@@ -121,6 +133,14 @@ export class FakeServer {
   }
 }
 
+/** a statement beside others; they are answered in order */
+interface Together {
+  wanted: boolean
+  readonly sql: string
+  readonly answer: Answer
+  readonly done: Running["done"]
+}
+
 interface Running {
   cancelled: boolean
   readonly sql: string
@@ -139,6 +159,7 @@ export class FakeConnection implements Driver.DriverConnection {
   readonly settings = new Set<string>()
   closed = 0
   running: Running | undefined = undefined
+  together: Array<Together> = []
   private written: Array<string> = []
   private savepoints: Array<{ readonly name: string; readonly written: ReadonlyArray<string> }> = []
   private lost: ((cause: unknown) => void) | undefined = undefined
@@ -150,7 +171,8 @@ export class FakeConnection implements Driver.DriverConnection {
 
   /** the server ends what runs, as if it had finished */
   finish(): void {
-    this.complete(rows())
+    if (this.together.length > 0) this.answer(rows())
+    else this.complete(rows())
   }
 
   die(how: "lost" | "unsent" = "lost"): void {
@@ -160,6 +182,7 @@ export class FakeConnection implements Driver.DriverConnection {
     this.running = undefined
     this.lost?.(this.broken)
     running?.done(this.broken, [])
+    for (const { done } of this.together.splice(0)) done(this.broken, [])
     this.changed()
   }
 
@@ -207,7 +230,26 @@ export class FakeConnection implements Driver.DriverConnection {
 
   readonly resetSession: Effect.Effect<void, unknown> = Effect.suspend(() => this.execute("RESET", [], "raw"))
 
+  share(sql: string): Effect.Effect<ReadonlyArray<any>, unknown> {
+    return Effect.async<ReadonlyArray<any>, unknown>((resume) => {
+      if (this.broken !== undefined) return resume(Effect.fail(gone("unsent")))
+      this.server.log.push(`${this.server.name}${this.id}: ${sql}`)
+      const statement: Together = {
+        wanted: true,
+        sql,
+        answer: this.server.answerTo(sql),
+        done: (error, rows) => resume(error === undefined ? Effect.succeed(rows) : Effect.fail(error))
+      }
+      if (this.together.push(statement) === 1) this.goOn()
+      return Effect.sync(() => {
+        statement.wanted = false
+      })
+    })
+  }
+
   abandon(): void {
+    for (const { sql } of this.together) this.server.cancels.push(`${this.server.name}${this.id}: ${sql}`)
+    while (this.together.length > 0) this.answer(refuse("Cancelled"))
     const { running } = this
     if (running === undefined || running.cancelled || ["COMMIT", "ROLLBACK", "RESET"].includes(running.sql)) return
     running.cancelled = true
@@ -222,7 +264,7 @@ export class FakeConnection implements Driver.DriverConnection {
     return Effect.async<void, unknown>((resume) => {
       const look = () => {
         if (this.broken !== undefined) resume(Effect.fail(this.broken))
-        else if (this.running === undefined) resume(Effect.void)
+        else if (this.running === undefined && this.together.length === 0) resume(Effect.void)
         else this.onChange.add(look)
       }
       look()
@@ -237,7 +279,7 @@ export class FakeConnection implements Driver.DriverConnection {
 
   condition() {
     if (this.broken !== undefined) return "broken"
-    if (this.running !== undefined) return "busy"
+    if (this.running !== undefined || this.together.length > 0) return "busy"
     return this.status === "none" ? "clean" : "dirty"
   }
 
@@ -270,6 +312,22 @@ export class FakeConnection implements Driver.DriverConnection {
     this.running = running
     if (running.answer._tag === "hang" || running.answer._tag === "deaf") return
     queueMicrotask(() => this.running === running && this.complete(running.answer))
+  }
+
+  /** the first of those that were sent together is under way */
+  private goOn(): void {
+    const [first] = this.together
+    if (first === undefined || first.answer._tag === "hang" || first.answer._tag === "deaf") return
+    queueMicrotask(() => this.together[0] === first && this.answer(first.answer))
+  }
+
+  private answer(answer: Answer): void {
+    if (answer._tag === "die") return this.die(answer.how)
+    const { done, sql } = this.together.shift()!
+    const error = answer._tag === "refuse" ? refusal(answer.reason, answer.constraint) : this.apply(sql)
+    done(error, answer._tag === "rows" ? answer.rows : [])
+    this.goOn()
+    this.changed()
   }
 
   private complete(answer: Answer): void {
