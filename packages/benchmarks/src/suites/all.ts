@@ -1,0 +1,10 @@
+/**
+ * Every suite, in the order in which they run.
+ */
+import type { Suite } from "../Suite.js"
+import { burst } from "./burst.js"
+import { core } from "./core.js"
+import { growth } from "./growth.js"
+import { memory } from "./memory.js"
+
+export const suites: ReadonlyArray<Suite> = [core, burst, memory, growth]
