@@ -5,14 +5,16 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import { type AcquireOptions, Region } from "../AcquireOptions.js"
+import type { AcquireOptions } from "../AcquireOptions.js"
 import type { Lease } from "../Pool.js"
 import type { AcquireError } from "../PoolError.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { held } from "./holders.js"
+import type { Level } from "./level.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
+import { regionOf } from "./region.js"
 import * as Session from "./session.js"
 import * as Trace from "./trace.js"
 import { Waiter } from "./waiterQueue.js"
@@ -26,65 +28,103 @@ const noOptions: AcquireOptions = {}
  */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/**
- * Waits for a lease. Must be run in an uninterruptible region, whose `restore` is given: the lease is owned by the
- * waiter from the moment of the hand-off, so an interrupt that arrives at any later step gives it back.
- */
-const wait = <C>(
-  engine: Engine<C>,
-  restore: Restore,
-  options: AcquireOptions
-): Effect.Effect<Entry<C>, AcquireError> =>
-  Effect.flatMap(Region, (region) => {
-    const timeout = options.timeout ?? region.timeout
-    const whenExhausted = options.whenExhausted ?? region.whenExhausted
-    let waiter: Waiter<C> | undefined
-    return Effect.matchCauseEffect(
-      restore(Effect.async<Entry<C>, AcquireError>((resume) => {
-        waiter = new Waiter(resume)
-        engine.request(waiter, timeout, whenExhausted)
-      })),
-      {
-        onFailure: (cause) => {
-          if (waiter !== undefined) engine.withdraw(waiter)
-          return Effect.failCause(cause)
-        },
-        onSuccess: (entry) => {
-          engine.taken(entry, engine.now() - waiter!.since)
-          return Effect.succeed(entry)
-        }
-      }
-    )
-  })
+/** what makes a lease of a connection that the running fiber has just been given */
+type Begin = <C>(engine: Engine<C>, entry: Entry<C>) => Hold<C>
+
+const lentForEffect: Begin = (engine, entry) => held(engine, Lineage.begin(engine, entry, false))
+const lentForScope: Begin = (engine, entry) => held(engine, Lineage.begin(engine, entry, true))
 
 /**
- * A connection for the running fiber: its turn on the session's, if it is in a session of this pool, else one of the
- * pool's. Must be run in an uninterruptible region, whose `restore` is given. `lasting`: it ends with a scope.
+ * Waits for a connection, and goes on with it. Must be run in an uninterruptible region, whose `restore` is given: the
+ * lease is owned by the waiter from the moment of the hand-off, so an interrupt that arrives at any later step gives it
+ * back. A queue may be long, so every closure here counts.
  */
-const obtain = <C>(
+const wait = <C, A, E, R>(
   engine: Engine<C>,
   restore: Restore,
   options: AcquireOptions,
-  lasting: boolean
-): Effect.Effect<Hold<C>, AcquireError> => {
-  const level = Session.levelOf(engine)
-  if (level === undefined) {
-    return Effect.map(obtainEntry(engine, restore, options), (entry) => lent(engine, entry, lasting))
-  }
-  return Session.enter(level, restore, options, lasting, (rest) => obtain(engine, restore, rest, lasting))
+  begin: Begin,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
+  const region = regionOf(Lineage.running()!)
+  const timeout = options.timeout ?? region.timeout
+  const whenExhausted = options.whenExhausted ?? region.whenExhausted
+  let waiter: Waiter<C> | undefined
+  return Effect.matchCauseEffect(
+    restore(Effect.async<Entry<C>, AcquireError>((resume) => {
+      waiter = new Waiter(resume)
+      engine.request(waiter, timeout, whenExhausted)
+    })),
+    {
+      onFailure: (cause) => {
+        if (waiter !== undefined) engine.withdraw(waiter)
+        return Effect.failCause(cause)
+      },
+      onSuccess: (entry) => {
+        engine.taken(entry, engine.now() - waiter!.since)
+        return next(begin(engine, entry))
+      }
+    }
+  )
 }
 
-const obtainEntry = <C>(
+/**
+ * Goes on with a connection for the running fiber: its turn on the session's, if it is in a session of this pool, else
+ * one of the pool's. Must be run in an uninterruptible region, whose `restore` is given; what comes next has to see to
+ * it that the hold ends. Called by the fiber itself, and as few effects as can be: each of them costs more than what is
+ * done here.
+ */
+const obtain = <C, A, E, R>(
   engine: Engine<C>,
   restore: Restore,
-  options: AcquireOptions
-): Effect.Effect<Entry<C>, AcquireError> => {
-  const entry = engine.lendIdle()
-  return entry === undefined ? Trace.waiting(engine, wait(engine, restore, options)) : Effect.succeed(entry)
+  options: AcquireOptions,
+  begin: Begin,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
+  const level = Session.levelOf(engine)
+  return level === undefined
+    ? fromPool(engine, restore, options, begin, next)
+    : fromSession(engine, level, restore, options, begin, next)
 }
 
-const lent = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean): Hold<C> =>
-  held(engine, Lineage.begin(engine, entry, lasting))
+const fromSession = <C, A, E, R>(
+  engine: Engine<C>,
+  level: Level<C>,
+  restore: Restore,
+  options: AcquireOptions,
+  begin: Begin,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
+  const again = (rest: AcquireOptions) => obtain(engine, restore, rest, begin, Effect.succeed)
+  return Effect.flatMap(Session.enter(level, restore, options, begin === lentForScope, again), next)
+}
+
+const fromPool = <C, A, E, R>(
+  engine: Engine<C>,
+  restore: Restore,
+  options: AcquireOptions,
+  begin: Begin,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
+  const entry = engine.lendIdle()
+  if (entry !== undefined) return next(begin(engine, entry))
+  return Trace.isSeen(Lineage.running()!)
+    ? traced(engine, restore, options, begin, next)
+    : wait(engine, restore, options, begin, next)
+}
+
+/** only the wait is in the span */
+const traced = <C, A, E, R>(
+  engine: Engine<C>,
+  restore: Restore,
+  options: AcquireOptions,
+  begin: Begin,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> =>
+  Effect.flatMap(
+    Trace.waiting(engine, Effect.suspend(() => wait(engine, restore, options, begin, Effect.succeed))),
+    next
+  )
 
 /** gives back what was obtained when the effect ends, however it ends */
 const during = <C, A, E, R>(
@@ -103,19 +143,27 @@ const during = <C, A, E, R>(
     }
   })
 
+/** what a caller does with its connection; one that throws has done with it */
+const made = <C, A, E, R>(
+  hold: Hold<C>,
+  f: (connection: C) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  try {
+    return f(hold.entry.connection)
+  } catch (defect) {
+    return Effect.die(defect)
+  }
+}
+
 /** @internal */
 export const use = <C>(engine: Engine<C>) =>
 <A, E, R>(
   f: (connection: C) => Effect.Effect<A, E, R>,
   options: AcquireOptions = noOptions
 ): Effect.Effect<A, E | AcquireError, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    const run = (hold: Hold<C>) => during(hold, restore, Effect.suspend(() => f(hold.entry.connection)))
-    const entry = engine.sessions === 0 ? engine.lendIdle() : undefined
-    return entry === undefined
-      ? Effect.flatMap(obtain(engine, restore, options, false), run)
-      : run(lent(engine, entry, false))
-  })
+  Effect.uninterruptibleMask((restore) =>
+    obtain(engine, restore, options, lentForEffect, (hold) => during(hold, restore, made(hold, f)))
+  )
 
 /** @internal */
 export const acquire = <C>(
@@ -123,7 +171,7 @@ export const acquire = <C>(
   options: AcquireOptions = noOptions
 ): Effect.Effect<Lease<C>, AcquireError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(obtain(engine, restore, options, true), (hold) => scoped(engine, hold))
+    obtain(engine, restore, options, lentForScope, (hold) => scoped(engine, hold))
   )
 
 /** @internal */
@@ -131,18 +179,18 @@ export const session =
   <C>(engine: Engine<C>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | AcquireError, R> =>
     Effect.uninterruptibleMask((restore) =>
       Session.levelOf(engine) === undefined
-        ? Effect.flatMap(
-          obtainEntry(engine, restore, noOptions),
-          (entry) => during(Session.open(engine, entry), restore, self)
-        )
+        ? fromPool(engine, restore, noOptions, Session.open, (hold) => during(hold, restore, self))
         : restore(self)
     )
 
 const scoped = <C>(engine: Engine<C>, hold: Hold<C>): Effect.Effect<Lease<C>, never, Scope.Scope> =>
-  Effect.withFiberRuntime((fiber) => {
-    const scope = Context.unsafeGet(fiber.currentContext, Scope.Scope)
-    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => hold.end())), new LeaseImpl(engine, hold))
-  })
+  Effect.as(
+    Scope.addFinalizerExit(
+      Context.unsafeGet(Lineage.running()!.currentContext as Context.Context<Scope.Scope>, Scope.Scope),
+      () => Effect.sync(() => hold.end())
+    ),
+    new LeaseImpl(engine, hold)
+  )
 
 /** the entry may be somebody else's by the time a lease that has ended is touched again */
 class LeaseImpl<C> implements Lease<C> {
