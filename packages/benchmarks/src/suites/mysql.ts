@@ -29,24 +29,24 @@ const statement = Suite.part("select ?", (name, size) =>
     const floor = pools.floor(raw)
     const promised = raw.promise()
     const connector = yield* pools.mariadbConnector
-    const rows: Array<Row.Row> = []
-    for (const fibers of crowds(size)) {
-      const results = yield* Heat.run(size, [
-        ofEffect("dbpool", select(ours.client), fibers),
-        ofEffect("@effect/sql-mysql2", select(official), fibers),
-        ofEffect("floor", () => floor(text, [1]), fibers),
-        ofPromise("mysql2", () => promised.execute(text, [1]), fibers),
-        ofPromise("mariadb", () => connector.execute(text, [1]), fibers)
-      ], fibers * 4)
-      const targets = fibers === 100 ? { official: 1 / 1.4, floor: 1 / 0.75 } : {}
-      rows.push(...Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
-        "@effect/sql-mysql2": targets.official,
-        "floor": targets.floor,
-        "mysql2": undefined,
-        "mariadb": undefined
+    const rows = yield* Effect.forEach(crowds(size), (fibers) =>
+      Effect.gen(function*() {
+        const results = yield* Heat.run(size, [
+          ofEffect("dbpool", select(ours.client), fibers),
+          ofEffect("@effect/sql-mysql2", select(official), fibers),
+          ofEffect("floor", () => floor(text, [1]), fibers),
+          ofPromise("mysql2", () => promised.execute(text, [1]), fibers),
+          ofPromise("mariadb", () => connector.execute(text, [1]), fibers)
+        ], fibers * 4)
+        const targets = fibers === 100 ? { official: 1 / 1.4, floor: 1 / 0.75 } : {}
+        return Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
+          "@effect/sql-mysql2": targets.official,
+          "floor": targets.floor,
+          "mysql2": undefined,
+          "mariadb": undefined
+        })
       }))
-    }
-    return rows
+    return rows.flat()
   }))
 
 const transaction = Suite.part("transaction around one statement", (name, size) =>
@@ -54,25 +54,25 @@ const transaction = Suite.part("transaction around one statement", (name, size) 
     const ours = yield* pools.ours
     const official = yield* pools.official
     const promised = (yield* pools.raw).promise()
-    const rows: Array<Row.Row> = []
-    for (const fibers of crowds(size)) {
-      const results = yield* Heat.run(size, [
-        ofEffect("dbpool", () => ours.client.withTransaction(select(ours.client)()), fibers),
-        ofEffect("@effect/sql-mysql2", () => official.withTransaction(select(official)()), fibers),
-        ofPromise("mysql2", async () => {
-          const connection = await promised.getConnection()
-          await connection.query("BEGIN")
-          await connection.execute(text, [1])
-          await connection.query("COMMIT")
-          connection.release()
-        }, fibers)
-      ], fibers)
-      rows.push(...Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
-        "@effect/sql-mysql2": undefined,
-        "mysql2": undefined
+    const rows = yield* Effect.forEach(crowds(size), (fibers) =>
+      Effect.gen(function*() {
+        const results = yield* Heat.run(size, [
+          ofEffect("dbpool", () => ours.client.withTransaction(select(ours.client)()), fibers),
+          ofEffect("@effect/sql-mysql2", () => official.withTransaction(select(official)()), fibers),
+          ofPromise("mysql2", async () => {
+            const connection = await promised.getConnection()
+            await connection.query("BEGIN")
+            await connection.execute(text, [1])
+            await connection.query("COMMIT")
+            connection.release()
+          }, fibers)
+        ], fibers)
+        return Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
+          "@effect/sql-mysql2": undefined,
+          "mysql2": undefined
+        })
       }))
-    }
-    return rows
+    return rows.flat()
   }))
 
 const resultSets = Suite.part("result of", (name, size) =>
@@ -81,24 +81,25 @@ const resultSets = Suite.part("result of", (name, size) =>
     const official = yield* pools.official
     const promised = (yield* pools.raw).promise()
     const connector = yield* pools.mariadbConnector
-    const rows: Array<Row.Row> = []
-    for (const length of size.name === "full" ? [1, 100, 10_000] : [1, 100]) {
-      const text =
-        `select seq as id, concat('name ', seq) as name, seq * 0.5 as price from seq_1_to_${length} where seq > ?`
-      const results = yield* Heat.run(size, [
-        ofEffect("dbpool", () => ours.client.unsafe(text, [0]), 10),
-        ofEffect("@effect/sql-mysql2", () => official.unsafe(text, [0]), 10),
-        ofPromise("mysql2", () => promised.execute(text, [0]), 10),
-        ofPromise("mariadb", () => connector.execute(text, [0]), 10)
-      ], 10)
-      const what = `${name} ${length.toLocaleString("en")} ${length === 1 ? "row" : "rows"}, 10 fibers`
-      rows.push(...Row.ofHeat(suite, what, "µs", results, "dbpool", {
-        "@effect/sql-mysql2": undefined,
-        "mysql2": undefined,
-        "mariadb": undefined
+    const rows = yield* Effect.forEach(size.name === "full" ? [1, 100, 10_000] : [1, 100], (length) =>
+      Effect.gen(function*() {
+        const text =
+          `select seq as id, concat('name ', seq) as name, seq * 0.5 as price from seq_1_to_${length} where seq > ?`
+        const results = yield* Heat.run(size, [
+          ofEffect("dbpool", () =>
+            ours.client.unsafe(text, [0]), 10),
+          ofEffect("@effect/sql-mysql2", () => official.unsafe(text, [0]), 10),
+          ofPromise("mysql2", () => promised.execute(text, [0]), 10),
+          ofPromise("mariadb", () => connector.execute(text, [0]), 10)
+        ], 10)
+        const what = `${name} ${length.toLocaleString("en")} ${length === 1 ? "row" : "rows"}, 10 fibers`
+        return Row.ofHeat(suite, what, "µs", results, "dbpool", {
+          "@effect/sql-mysql2": undefined,
+          "mysql2": undefined,
+          "mariadb": undefined
+        })
       }))
-    }
-    return rows
+    return rows.flat()
   }))
 
 export const mysql = Suite.make(

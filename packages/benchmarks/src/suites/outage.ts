@@ -31,7 +31,7 @@ class Dials {
 
 interface Candidate {
   readonly name: string
-  readonly query: (address: Address, dials: Dials) => Effect.Effect<
+  readonly query: (address: Address, dials: Dials, downMillis: number) => Effect.Effect<
     () => Effect.Effect<unknown, unknown>,
     unknown,
     Scope.Scope | PgServer.PgServer
@@ -100,7 +100,7 @@ const run = (candidate: Candidate, downMillis: number): Effect.Effect<Course, un
   Effect.gen(function*() {
     const proxy = yield* TcpProxy.make(yield* PgServer.PgServer)
     const dials = new Dials()
-    const query = yield* candidate.query(proxy, dials)
+    const query = yield* candidate.query(proxy, dials, downMillis)
     let back = Infinity
     let down = false
     let recovered = 0

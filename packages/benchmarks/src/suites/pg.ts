@@ -37,26 +37,26 @@ const unnamed = Suite.part("select $1::int", (name, size) =>
     const raw = yield* pools.raw()
     const floor = pools.floor(raw)
     const js = yield* pools.postgresJs({ prepare: false })
-    const rows: Array<Row.Row> = []
-    for (const fibers of crowds(size)) {
-      const results = yield* Heat.run(size, [
-        ofEffect("dbpool", select(ours.client), fibers),
-        ofEffect("dbpool, use", () => ours.use((connection) => connection.query(text, [1])), fibers),
-        ofEffect("@effect/sql-pg", select(official), fibers),
-        ofEffect("floor", () => floor({ text, values: [1] }), fibers),
-        ofPromise("pg.Pool", () => raw.query(text, [1]), fibers),
-        ofPromise("postgres.js", async () => js`select ${1}::int as n`, fibers)
-      ], laps(fibers))
-      const targets = fibers === 100 ? { official: 1 / 1.4, floor: 1 / 0.75 } : {}
-      rows.push(...Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
-        "@effect/sql-pg": targets.official,
-        "floor": targets.floor,
-        "pg.Pool": undefined,
-        "postgres.js": undefined,
-        "dbpool, use": undefined
+    const rows = yield* Effect.forEach(crowds(size), (fibers) =>
+      Effect.gen(function*() {
+        const results = yield* Heat.run(size, [
+          ofEffect("dbpool", select(ours.client), fibers),
+          ofEffect("dbpool, use", () => ours.use((connection) => connection.query(text, [1])), fibers),
+          ofEffect("@effect/sql-pg", select(official), fibers),
+          ofEffect("floor", () => floor({ text, values: [1] }), fibers),
+          ofPromise("pg.Pool", () => raw.query(text, [1]), fibers),
+          ofPromise("postgres.js", async () => js`select ${1}::int as n`, fibers)
+        ], laps(fibers))
+        const targets = fibers === 100 ? { official: 1 / 1.4, floor: 1 / 0.75 } : {}
+        return Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
+          "@effect/sql-pg": targets.official,
+          "floor": targets.floor,
+          "pg.Pool": undefined,
+          "postgres.js": undefined,
+          "dbpool, use": undefined
+        })
       }))
-    }
-    return rows
+    return rows.flat()
   }))
 
 /** statements that the server has parsed before */
@@ -69,23 +69,23 @@ const named = Suite.part("prepared select $1::int", (name, size) =>
     const js = yield* pools.postgresJs({ prepare: true })
     const prepared = { name: "bench", text, values: [1] }
     let next = 0
-    const rows: Array<Row.Row> = []
-    for (const fibers of crowds(size)) {
-      const results = yield* Heat.run(size, [
-        ofEffect("dbpool", select(ours.client), fibers),
-        ofEffect("floor", () => floor(prepared), fibers),
-        ofPromise("pg.Pool", () => raw.query(prepared), fibers),
-        ofPromise("pg, pipelined", () => clients[next++ % clients.length]!.query(prepared), fibers),
-        ofPromise("postgres.js", async () => js`select ${1}::int as n`, fibers)
-      ], laps(fibers))
-      rows.push(...Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
-        "floor": undefined,
-        "pg.Pool": undefined,
-        "pg, pipelined": undefined,
-        "postgres.js": undefined
+    const rows = yield* Effect.forEach(crowds(size), (fibers) =>
+      Effect.gen(function*() {
+        const results = yield* Heat.run(size, [
+          ofEffect("dbpool", select(ours.client), fibers),
+          ofEffect("floor", () => floor(prepared), fibers),
+          ofPromise("pg.Pool", () => raw.query(prepared), fibers),
+          ofPromise("pg, pipelined", () => clients[next++ % clients.length]!.query(prepared), fibers),
+          ofPromise("postgres.js", async () => js`select ${1}::int as n`, fibers)
+        ], laps(fibers))
+        return Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
+          "floor": undefined,
+          "pg.Pool": undefined,
+          "pg, pipelined": undefined,
+          "postgres.js": undefined
+        })
       }))
-    }
-    return rows
+    return rows.flat()
   }))
 
 const transaction = Suite.part("transaction around one statement", (name, size) =>
@@ -94,27 +94,27 @@ const transaction = Suite.part("transaction around one statement", (name, size) 
     const official = yield* pools.official()
     const raw = yield* pools.raw()
     const js = yield* pools.postgresJs({ prepare: false })
-    const rows: Array<Row.Row> = []
-    for (const fibers of crowds(size)) {
-      const results = yield* Heat.run(size, [
-        ofEffect("dbpool", () => ours.client.withTransaction(select(ours.client)()), fibers),
-        ofEffect("@effect/sql-pg", () => official.withTransaction(select(official)()), fibers),
-        ofPromise("pg.Pool", async () => {
-          const client = await raw.connect()
-          await client.query("BEGIN")
-          await client.query(text, [1])
-          await client.query("COMMIT")
-          client.release()
-        }, fibers),
-        ofPromise("postgres.js", () => js.begin((tx) => tx`select ${1}::int as n`), fibers)
-      ], fibers)
-      rows.push(...Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
-        "@effect/sql-pg": fibers === 100 ? 1 / 1.5 : undefined,
-        "pg.Pool": undefined,
-        "postgres.js": undefined
+    const rows = yield* Effect.forEach(crowds(size), (fibers) =>
+      Effect.gen(function*() {
+        const results = yield* Heat.run(size, [
+          ofEffect("dbpool", () => ours.client.withTransaction(select(ours.client)()), fibers),
+          ofEffect("@effect/sql-pg", () => official.withTransaction(select(official)()), fibers),
+          ofPromise("pg.Pool", async () => {
+            const client = await raw.connect()
+            await client.query("BEGIN")
+            await client.query(text, [1])
+            await client.query("COMMIT")
+            client.release()
+          }, fibers),
+          ofPromise("postgres.js", () => js.begin((tx) => tx`select ${1}::int as n`), fibers)
+        ], fibers)
+        return Row.ofHeat(suite, `${name}, ${count(fibers)}`, "µs", results, "dbpool", {
+          "@effect/sql-pg": fibers === 100 ? 1 / 1.5 : undefined,
+          "pg.Pool": undefined,
+          "postgres.js": undefined
+        })
       }))
-    }
-    return rows
+    return rows.flat()
   }))
 
 const accounts = 10_000
@@ -171,23 +171,24 @@ const resultSets = Suite.part("result of", (name, size) =>
     const official = yield* pools.official()
     const raw = yield* pools.raw()
     const js = yield* pools.postgresJs({ prepare: false })
-    const rows: Array<Row.Row> = []
-    for (const length of size.name === "full" ? [1, 100, 10_000] : [1, 100]) {
-      const text = "select n as id, 'name ' || n as name, n * 0.5::float8 as price from generate_series(1, $1::int) n"
-      const results = yield* Heat.run(size, [
-        ofEffect("dbpool", () => ours.client.unsafe(text, [length]), 10),
-        ofEffect("@effect/sql-pg", () => official.unsafe(text, [length]), 10),
-        ofPromise("pg.Pool", () => raw.query(text, [length]), 10),
-        ofPromise("postgres.js", async () => js.unsafe(text, [length]), 10)
-      ], 10)
-      const what = `${name} ${length.toLocaleString("en")} ${length === 1 ? "row" : "rows"}, 10 fibers`
-      rows.push(...Row.ofHeat(suite, what, "µs", results, "dbpool", {
-        "@effect/sql-pg": undefined,
-        "pg.Pool": undefined,
-        "postgres.js": undefined
+    const rows = yield* Effect.forEach(size.name === "full" ? [1, 100, 10_000] : [1, 100], (length) =>
+      Effect.gen(function*() {
+        const text = "select n as id, 'name ' || n as name, n * 0.5::float8 as price from generate_series(1, $1::int) n"
+        const results = yield* Heat.run(size, [
+          ofEffect("dbpool", () =>
+            ours.client.unsafe(text, [length]), 10),
+          ofEffect("@effect/sql-pg", () => official.unsafe(text, [length]), 10),
+          ofPromise("pg.Pool", () => raw.query(text, [length]), 10),
+          ofPromise("postgres.js", async () => js.unsafe(text, [length]), 10)
+        ], 10)
+        const what = `${name} ${length.toLocaleString("en")} ${length === 1 ? "row" : "rows"}, 10 fibers`
+        return Row.ofHeat(suite, what, "µs", results, "dbpool", {
+          "@effect/sql-pg": undefined,
+          "pg.Pool": undefined,
+          "postgres.js": undefined
+        })
       }))
-    }
-    return rows
+    return rows.flat()
   }))
 
 /** a network that takes its time, where round trips count */
