@@ -47,6 +47,9 @@ const calibrate = (contestant: Contestant, size: Size, atLeast: number): Effect.
     }
   })
 
+/** with fewer rounds there is no interval to speak of */
+const fewest = 5
+
 /** `atLeast` so many operations make a turn: every one of many fibers has to get some */
 export const run = (
   size: Size,
@@ -61,7 +64,11 @@ export const run = (
         wallNanos: [] as Array<number>,
         cpuNanos: [] as Array<number>
       })))
+    const begun = yield* Clock.currentTimeMillis
     for (let round = 0; round < size.rounds; round++) {
+      if (round >= fewest && (yield* Clock.currentTimeMillis) - begun > size.atMost) {
+        break
+      }
       for (let turn = 0; turn < field.length; turn++) {
         // each comes first, last and after every other equally often
         const { contestant, cpuNanos, operations, wallNanos } = field[(turn + round) % field.length]!

@@ -9,12 +9,14 @@ export interface Size {
   readonly turn: number
   /** how long each contestant runs before anything counts, in milliseconds */
   readonly warmUp: number
+  /** how long all turns together may take, in milliseconds: on a slow machine there are fewer */
+  readonly atMost: number
   /** how often what cannot be split into turns (a burst, an outage) is repeated */
   readonly repeats: number
 }
 
 export const sizes = {
-  full: { name: "full", rounds: 31, turn: 50, warmUp: 500, repeats: 7 },
-  quick: { name: "quick", rounds: 11, turn: 10, warmUp: 200, repeats: 3 },
-  tiny: { name: "tiny", rounds: 2, turn: 0, warmUp: 0, repeats: 1 }
+  full: { name: "full", rounds: 31, turn: 50, warmUp: 500, atMost: 60_000, repeats: 7 },
+  quick: { name: "quick", rounds: 11, turn: 10, warmUp: 200, atMost: 2000, repeats: 3 },
+  tiny: { name: "tiny", rounds: 2, turn: 0, warmUp: 0, atMost: 60_000, repeats: 1 }
 } as const satisfies Record<string, Size>

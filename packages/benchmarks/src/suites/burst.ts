@@ -87,7 +87,7 @@ const spike = Suite.part("50 requests at once", (name, size) =>
       "pg-pool": peer(pools.pgPool)
     }
     const outcomes = new Map<string, Array<Outcome>>(Object.keys(field).map((pool) => [pool, []]))
-    for (let round = 0; round < 2 * size.repeats; round++) {
+    for (let round = 0; round < size.repeats; round++) {
       for (const [pool, run] of Object.entries(field)) {
         outcomes.get(pool)!.push(yield* Effect.scoped(run))
       }

@@ -41,7 +41,12 @@ interface Candidate {
 const candidates: ReadonlyArray<Candidate> = [
   {
     name: "dbpool",
-    query: (address, { stream }) => Effect.map(pools.ours({ stream }, address), ({ client }) => () => client`select 1`)
+    // by default callers wait for five seconds before they are told anything, so that nobody sees a short outage
+    query: (address, { stream }, downMillis) =>
+      Effect.map(
+        pools.ours({ stream, failFastAfter: downMillis / 4 }, address),
+        ({ client }) => () => client`select 1`
+      )
   },
   {
     name: "@effect/sql-pg",
