@@ -32,7 +32,8 @@ export default defineConfig({
       project("sql-pg", "pgServer"),
       project("sql-mysql2", "mariaServer"),
       project("sql-lindorm", "avaticaServer"),
-      project("examples", "pgServer", "mariaServer")
+      project("examples", "pgServer", "mariaServer"),
+      project("benchmarks", "pgServer", "mariaServer")
     ]
   }
 })

@@ -5,15 +5,17 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import { type AcquireOptions, Region } from "../AcquireOptions.js"
+import type { AcquireOptions } from "../AcquireOptions.js"
 import type { Lease, Pool } from "../Pool.js"
 import type { AcquireError } from "../PoolError.js"
 import type { SharingPool } from "../SharingPool.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 import { held } from "./holders.js"
+import type { Level } from "./level.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
+import { regionOf } from "./region.js"
 import * as Session from "./session.js"
 import * as Trace from "./trace.js"
 import { Waiter } from "./waiterQueue.js"
@@ -27,76 +29,131 @@ const noOptions: AcquireOptions = {}
  */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+/** what for a connection is wanted: how it is lent to whoever needs not wait, and how the running fiber becomes its holder */
+interface Purpose {
+  /** ends with a scope, not with an effect */
+  readonly lasting: boolean
+  /** one that others use at the same time would do, which a session's never is */
+  readonly shared: boolean
+  readonly lend: <C>(engine: Engine<C>) => Entry<C> | undefined
+  readonly begin: <C>(engine: Engine<C>, entry: Entry<C>) => Hold<C>
+}
+
+const lendIdle = <C>(engine: Engine<C>): Entry<C> | undefined => engine.lendIdle()
+
+const forEffect: Purpose = {
+  lasting: false,
+  shared: false,
+  lend: lendIdle,
+  begin: (engine, entry) => held(engine, Lineage.begin(engine, entry, false))
+}
+
+const forScope: Purpose = {
+  lasting: true,
+  shared: false,
+  lend: lendIdle,
+  begin: (engine, entry) => held(engine, Lineage.begin(engine, entry, true))
+}
+
+const forSession: Purpose = { lasting: false, shared: false, lend: lendIdle, begin: Session.open }
+
+const forSharer: Purpose = {
+  lasting: false,
+  shared: true,
+  lend: (engine) => engine.sharing!.lend(),
+  begin: (engine, entry) => held(engine, Lineage.begin(engine, entry, false, undefined, true, engine.now()))
+}
+
 /**
- * Waits for a lease. Must be run in an uninterruptible region, whose `restore` is given: the lease is owned by the
- * waiter from the moment of the hand-off, so an interrupt that arrives at any later step gives it back.
+ * Waits for a connection, and goes on with it. Must be run in an uninterruptible region, whose `restore` is given: the
+ * lease is owned by the waiter from the moment of the hand-off, so an interrupt that arrives at any later step gives it
+ * back. A queue may be long, so every closure here counts.
  */
-const wait = <C>(
+const wait = <C, A, E, R>(
   engine: Engine<C>,
   restore: Restore,
   options: AcquireOptions,
-  shared: boolean
-): Effect.Effect<Entry<C>, AcquireError> =>
-  Effect.flatMap(Region, (region) => {
-    const timeout = options.timeout ?? region.timeout
-    const whenExhausted = options.whenExhausted ?? region.whenExhausted
-    let waiter: Waiter<C> | undefined
-    return Effect.matchCauseEffect(
-      restore(Effect.async<Entry<C>, AcquireError>((resume) => {
-        waiter = new Waiter(resume, shared)
-        engine.request(waiter, timeout, whenExhausted)
-      })),
-      {
-        onFailure: (cause) => {
-          if (waiter !== undefined) engine.withdraw(waiter)
-          return Effect.failCause(cause)
-        },
-        onSuccess: (entry) => {
-          engine.taken(entry, engine.now() - waiter!.since)
-          return Effect.succeed(entry)
-        }
+  purpose: Purpose,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
+  const region = regionOf(Lineage.running()!)
+  const timeout = options.timeout ?? region.timeout
+  const whenExhausted = options.whenExhausted ?? region.whenExhausted
+  let waiter: Waiter<C> | undefined
+  return Effect.matchCauseEffect(
+    restore(Effect.async<Entry<C>, AcquireError>((resume) => {
+      waiter = new Waiter(resume, purpose.shared)
+      engine.request(waiter, timeout, whenExhausted)
+    })),
+    {
+      onFailure: (cause) => {
+        if (waiter !== undefined) engine.withdraw(waiter)
+        return Effect.failCause(cause)
+      },
+      onSuccess: (entry) => {
+        engine.taken(entry, engine.now() - waiter!.since)
+        return next(purpose.begin(engine, entry))
       }
-    )
-  })
+    }
+  )
+}
 
 /**
- * A connection for the running fiber: its turn on the session's, if it is in a session of this pool, else one of the
- * pool's. Must be run in an uninterruptible region, whose `restore` is given. `lasting`: it ends with a scope. `shared`: one
- * that others use at the same time would do, which a session's never is.
+ * Goes on with a connection for the running fiber: its turn on the session's, if it is in a session of this pool, else
+ * one of the pool's. Must be run in an uninterruptible region, whose `restore` is given; what comes next has to see to
+ * it that the hold ends. Called by the fiber itself, and as few effects as can be: each of them costs more than what is
+ * done here.
  */
-const obtain = <C>(
+const obtain = <C, A, E, R>(
   engine: Engine<C>,
   restore: Restore,
   options: AcquireOptions,
-  lasting: boolean,
-  shared: boolean
-): Effect.Effect<Hold<C>, AcquireError> => {
+  purpose: Purpose,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
   const level = Session.levelOf(engine)
-  if (level === undefined) {
-    return Effect.map(obtainEntry(engine, restore, options, shared), (entry) => lent(engine, entry, lasting, shared))
-  }
-  return Session.enter(level, restore, options, lasting, (rest) => obtain(engine, restore, rest, lasting, shared))
+  return level === undefined
+    ? fromPool(engine, restore, options, purpose, next)
+    : fromSession(engine, level, restore, options, purpose, next)
 }
 
-const obtainEntry = <C>(
+const fromSession = <C, A, E, R>(
+  engine: Engine<C>,
+  level: Level<C>,
+  restore: Restore,
+  options: AcquireOptions,
+  purpose: Purpose,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
+  const again = (rest: AcquireOptions) => obtain(engine, restore, rest, purpose, Effect.succeed)
+  return Effect.flatMap(Session.enter(level, restore, options, purpose.lasting, again), next)
+}
+
+const fromPool = <C, A, E, R>(
   engine: Engine<C>,
   restore: Restore,
   options: AcquireOptions,
-  shared: boolean
-): Effect.Effect<Entry<C>, AcquireError> => {
-  const entry = lendNow(engine, shared)
-  return entry === undefined ? Trace.waiting(engine, wait(engine, restore, options, shared)) : Effect.succeed(entry)
+  purpose: Purpose,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> => {
+  const entry = purpose.lend(engine)
+  if (entry !== undefined) return next(purpose.begin(engine, entry))
+  return Trace.isSeen(Lineage.running()!)
+    ? traced(engine, restore, options, purpose, next)
+    : wait(engine, restore, options, purpose, next)
 }
 
-const lendNow = <C>(engine: Engine<C>, shared: boolean): Entry<C> | undefined =>
-  shared ? engine.sharing!.lend() : engine.lendIdle()
-
-const lent = <C>(engine: Engine<C>, entry: Entry<C>, lasting: boolean, shared: boolean): Hold<C> =>
-  held(
-    engine,
-    shared
-      ? Lineage.begin(engine, entry, lasting, undefined, true, engine.now())
-      : Lineage.begin(engine, entry, lasting)
+/** only the wait is in the span */
+const traced = <C, A, E, R>(
+  engine: Engine<C>,
+  restore: Restore,
+  options: AcquireOptions,
+  purpose: Purpose,
+  next: (hold: Hold<C>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, R> =>
+  Effect.flatMap(
+    Trace.waiting(engine, Effect.suspend(() => wait(engine, restore, options, purpose, Effect.succeed))),
+    next
   )
 
 /** gives back what was obtained when the effect ends, however it ends */
@@ -111,59 +168,64 @@ const during = <C, A, E, R>(
       return Effect.failCause(cause)
     },
     onSuccess: (a) => {
-      hold.end(true)
+      hold.end()
       return Effect.succeed(a)
     }
   })
 
-const borrow = <C>(engine: Engine<C>, shared: boolean) =>
+/** what a caller does with its connection; one that throws has done with it */
+const made = <C, A, E, R>(
+  hold: Hold<C>,
+  f: (connection: C, ...alone: Array<boolean>) => Effect.Effect<A, E, R>,
+  shared: boolean
+): Effect.Effect<A, E, R> => {
+  try {
+    return shared ? f(hold.entry.connection, !hold.shared) : f(hold.entry.connection)
+  } catch (defect) {
+    return Effect.die(defect)
+  }
+}
+
+const borrow = <C>(engine: Engine<C>, purpose: Purpose) =>
 <A, E, R>(
   f: (connection: C, ...alone: Array<boolean>) => Effect.Effect<A, E, R>,
   options: AcquireOptions = noOptions
 ): Effect.Effect<A, E | AcquireError, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    const run = (hold: Hold<C>) => {
-      const { connection } = hold.entry
-      return during(hold, restore, Effect.suspend(() => shared ? f(connection, !hold.shared) : f(connection)))
-    }
-    const entry = engine.sessions === 0 ? lendNow(engine, shared) : undefined
-    return entry === undefined
-      ? Effect.flatMap(obtain(engine, restore, options, false, shared), run)
-      : run(lent(engine, entry, false, shared))
-  })
+  Effect.uninterruptibleMask((restore) =>
+    obtain(engine, restore, options, purpose, (hold) => during(hold, restore, made(hold, f, purpose.shared)))
+  )
 
 /** @internal */
-export const use = <C>(engine: Engine<C>): Pool<C>["use"] => borrow(engine, false)
+export const use = <C>(engine: Engine<C>): Pool<C>["use"] => borrow(engine, forEffect)
 
 /** `use` of a connection that others may be using at the same time @internal */
-export const share = <C>(engine: Engine<C>): SharingPool<C>["share"] => borrow(engine, true) as SharingPool<C>["share"]
+export const share = <C>(engine: Engine<C>): SharingPool<C>["share"] =>
+  borrow(engine, forSharer) as SharingPool<C>["share"]
 
 /** @internal */
 export const acquire = <C>(
   engine: Engine<C>,
   options: AcquireOptions = noOptions
 ): Effect.Effect<Lease<C>, AcquireError, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(obtain(engine, restore, options, true, false), (hold) => scoped(engine, hold))
-  )
+  Effect.uninterruptibleMask((restore) => obtain(engine, restore, options, forScope, (hold) => scoped(engine, hold)))
 
 /** @internal */
 export const session =
   <C>(engine: Engine<C>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | AcquireError, R> =>
     Effect.uninterruptibleMask((restore) =>
       Session.levelOf(engine) === undefined
-        ? Effect.flatMap(
-          obtainEntry(engine, restore, noOptions, false),
-          (entry) => during(Session.open(engine, entry), restore, self)
-        )
+        ? fromPool(engine, restore, noOptions, forSession, (hold) => during(hold, restore, self))
         : restore(self)
     )
 
 const scoped = <C>(engine: Engine<C>, hold: Hold<C>): Effect.Effect<Lease<C>, never, Scope.Scope> =>
-  Effect.withFiberRuntime((fiber) => {
-    const scope = Context.unsafeGet(fiber.currentContext, Scope.Scope)
-    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => hold.end())), new LeaseImpl(engine, hold))
-  })
+  Effect.as(
+    Scope.addFinalizerExit(
+      Context.unsafeGet(Lineage.running()!.currentContext as Context.Context<Scope.Scope>, Scope.Scope),
+      () => Effect.sync(() => hold.end())
+    ),
+    new LeaseImpl(engine, hold)
+  )
 
 /** the entry may be somebody else's by the time a lease that has ended is touched again */
 class LeaseImpl<C> implements Lease<C> {

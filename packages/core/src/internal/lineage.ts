@@ -102,12 +102,13 @@ const isBorrowed = (record: Record): boolean => {
     fiber.getFiberRef(lineage) === record
 }
 
-/** what a fiber can do to its own references; the types know only the reading half */
-interface Self extends Fiber.RuntimeFiber<unknown, unknown> {
+/** what a fiber can do to its own references; the types know only the reading half @internal */
+export interface Self extends Fiber.RuntimeFiber<unknown, unknown> {
   setFiberRef<A>(ref: FiberRef.FiberRef<A>, value: A): void
 }
 
-const running = (): Self | undefined => Option.getOrUndefined(Fiber.getCurrentFiber()) as Self | undefined
+/** @internal */
+export const running = (): Self | undefined => Option.getOrUndefined(Fiber.getCurrentFiber()) as Self | undefined
 
 const recordOf = (fiber: Self): Record | undefined => {
   const record = fiber.getFiberRef(lineage)

@@ -81,6 +81,8 @@ export const connect = <C>(engine: Engine<C>, entry: Entry<C>): Effect.Effect<vo
     }
     const connection = dialled.value.value
     entry.connection = connection
+    // the fiber that dialled has nothing more to say, and is as large as all the rest together
+    entry.close = Scope.close(scope, Exit.void)
     let death: Option.Option<unknown> = Option.none()
     const watched = yield* Effect.exit(Effect.sync(() =>
       hooks.onLost?.(connection, (cause) => {

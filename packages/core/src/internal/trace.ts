@@ -5,11 +5,15 @@
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** whether anybody would see a span of that fiber @internal */
+export const isSeen = (fiber: Fiber.RuntimeFiber<any, any>): boolean => fiber.currentTracer !== nativeTracer
 
 const spanned = <C, A, E, R>(
   engine: Engine<C>,
@@ -18,7 +22,7 @@ const spanned = <C, A, E, R>(
   options: () => Tracer.SpanOptions = () => ({})
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
-    if (fiber.currentTracer === nativeTracer) return self
+    if (!isSeen(fiber)) return self
     const { attributes, ...rest } = options()
     const own = { "db.client.connection.pool.name": engine.config.name, ...attributes }
     return Effect.useSpan(

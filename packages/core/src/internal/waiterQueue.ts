@@ -1,6 +1,8 @@
 /**
- * Callers that wait for a connection: a queue in order of arrival, and a heap in order of deadline, so that one timer
- * serves them all. A waiter leaves both at once, whichever way it leaves.
+ * Callers that wait for a connection, in order of arrival, and those of them that have a deadline in order of deadline,
+ * so that one timer serves them all. Most have as much patience as the one before them: they stand in a line, which is
+ * left at any place at no cost. Whoever has less goes to a heap. A waiter leaves everything at once, whichever way it
+ * leaves.
  */
 import * as Effect from "effect/Effect"
 import type * as PoolError from "../PoolError.js"
@@ -15,9 +17,11 @@ export class Waiter<C> {
   entry: Entry<C> | undefined = undefined
   since = 0
   deadline = Infinity
-  /** places in the queue and in the heap, which alone may touch them; `-1` is nowhere */
+  /** places in the queue, in the line and in the heap, which alone may touch them; `-1` is nowhere */
   ahead: Waiter<C> | undefined = undefined
   behind: Waiter<C> | undefined = undefined
+  sooner: Waiter<C> | undefined = undefined
+  later: Waiter<C> | undefined = undefined
   heapIndex = -1
   queued = false
 
@@ -41,7 +45,9 @@ export class Waiter<C> {
 export class WaiterQueue<C> {
   private first: Waiter<C> | undefined = undefined
   private last: Waiter<C> | undefined = undefined
-  private readonly deadlines: Array<Waiter<C>> = []
+  private soonest: Waiter<C> | undefined = undefined
+  private latest: Waiter<C> | undefined = undefined
+  private readonly impatient: Array<Waiter<C>> = []
   /** those that would share, in order of arrival */
   readonly sharers = new Set<Waiter<C>>()
   size = 0
@@ -58,7 +64,7 @@ export class WaiterQueue<C> {
 
   /** the earliest deadline of all, whoever's it is */
   get nextDeadline(): number {
-    return this.deadlines.length === 0 ? Infinity : this.deadlines[0]!.deadline
+    return this.earliest?.deadline ?? Infinity
   }
 
   add(waiter: Waiter<C>): void {
@@ -70,7 +76,9 @@ export class WaiterQueue<C> {
     if (waiter.shared) this.sharers.add(waiter)
     this.size++
     this.onChange?.(1)
-    if (waiter.deadline !== Infinity) this.rise(waiter, this.deadlines.length)
+    if (waiter.deadline === Infinity) return
+    if (this.latest !== undefined && waiter.deadline < this.latest.deadline) this.rise(waiter, this.impatient.length)
+    else this.lineUp(waiter)
   }
 
   remove(waiter: Waiter<C>): void {
@@ -86,27 +94,52 @@ export class WaiterQueue<C> {
     this.size--
     this.onChange?.(-1)
     if (waiter.heapIndex >= 0) this.leaveHeap(waiter)
+    else if (waiter.deadline !== Infinity) this.leaveLine(waiter)
   }
 
   /** one waiter whose deadline has passed, taken out */
   takeExpired(now: number): Waiter<C> | undefined {
-    const earliest = this.deadlines[0]
+    const { earliest } = this
     if (earliest === undefined || earliest.deadline > now) return undefined
     this.remove(earliest)
     return earliest
   }
 
+  private get earliest(): Waiter<C> | undefined {
+    const hasty = this.impatient[0]
+    return hasty === undefined || (this.soonest !== undefined && this.soonest.deadline < hasty.deadline)
+      ? this.soonest
+      : hasty
+  }
+
+  private lineUp(waiter: Waiter<C>): void {
+    waiter.sooner = this.latest
+    if (this.latest === undefined) this.soonest = waiter
+    else this.latest.later = waiter
+    this.latest = waiter
+  }
+
+  private leaveLine(waiter: Waiter<C>): void {
+    const { later, sooner } = waiter
+    if (sooner === undefined) this.soonest = later
+    else sooner.later = later
+    if (later === undefined) this.latest = sooner
+    else later.sooner = sooner
+    waiter.sooner = undefined
+    waiter.later = undefined
+  }
+
   private leaveHeap(waiter: Waiter<C>): void {
     const hole = waiter.heapIndex
     waiter.heapIndex = -1
-    const filler = this.deadlines.pop()!
+    const filler = this.impatient.pop()!
     if (filler === waiter) return
-    if (hole > 0 && this.deadlines[(hole - 1) >> 1]!.deadline > filler.deadline) this.rise(filler, hole)
+    if (hole > 0 && this.impatient[(hole - 1) >> 1]!.deadline > filler.deadline) this.rise(filler, hole)
     else this.sink(filler, hole)
   }
 
   private rise(waiter: Waiter<C>, index: number): void {
-    const heap = this.deadlines
+    const heap = this.impatient
     while (index > 0) {
       const parent = heap[(index - 1) >> 1]!
       if (parent.deadline <= waiter.deadline) break
@@ -119,7 +152,7 @@ export class WaiterQueue<C> {
   }
 
   private sink(waiter: Waiter<C>, index: number): void {
-    const heap = this.deadlines
+    const heap = this.impatient
     for (;;) {
       let child = 2 * index + 1
       if (child >= heap.length) break

@@ -57,9 +57,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 2,
     name: "given back by the hand-off, and kept",
     file: "lease.ts",
-    find: "          engine.taken(entry, engine.now() - waiter!.since)\n",
+    find: "        engine.taken(entry, engine.now() - waiter!.since)\n",
     replace:
-      "          engine.taken(entry, engine.now() - waiter!.since)\n          if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
+      "        engine.taken(entry, engine.now() - waiter!.since)\n        if (entry.uses % 4 === 3) engine.withdraw(waiter!)\n"
   },
   {
     rule: 2,

@@ -1,6 +1,6 @@
 /**
- * Bounds on statements. Most statements have the same bound and hardly any reaches it, so those with the same bound share
- * one timer: it looks at the oldest when that one may be due, and a statement that ends in time only leaves the queue.
+ * Bounds on what is sent. Most have the same bound and hardly any reaches it, so those with the same bound share one
+ * timer: it looks at the oldest when that one may be due, and what ends in time only leaves the queue.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,15 +15,15 @@ import { TimedOut } from "./queryError.js"
 /** timers beyond 24.8 days never fire in JavaScript */
 const longest = 3_600_000
 
-interface Statement {
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+/** what has to end in time */
+interface Bounded {
   readonly deadline: number
-  expired: boolean
+  readonly expire: () => void
 }
 
 /** in order of arrival, which is that of their deadlines */
 interface Queue {
-  readonly statements: Set<Statement>
+  readonly waiting: Set<Bounded>
   readonly timer: Fiber.RuntimeFiber<void>
 }
 
@@ -45,43 +45,52 @@ export class Deadlines {
    */
   bound<A>(statement: Effect.Effect<A, unknown>, millis: number): Effect.Effect<A, unknown> {
     return Effect.async<A, unknown>((resume) => {
-      const { statements } = this.queueOf(millis)
+      let expired = false
+      const ended = this.watch(millis, () => {
+        expired = true
+        fiber.unsafeInterruptAsFork(fiber.id())
+      })
       const fiber = Runtime.runFork(this.runtime)(statement)
-      const entry: Statement = { fiber, deadline: this.now() + millis, expired: false }
-      statements.add(entry)
       fiber.addObserver((exit) => {
-        statements.delete(entry)
-        resume(entry.expired && Exit.isFailure(exit) ? Effect.fail(new TimedOut(millis)) : exit)
+        ended()
+        resume(expired && Exit.isFailure(exit) ? Effect.fail(new TimedOut(millis)) : exit)
       })
       return Fiber.interrupt(fiber)
     })
   }
 
+  /** calls `expire` when that time is over, unless what it returns is called before */
+  watch(millis: number, expire: () => void): () => void {
+    const { waiting } = this.queueOf(millis)
+    const bounded: Bounded = { deadline: this.now() + millis, expire }
+    waiting.add(bounded)
+    return () => waiting.delete(bounded)
+  }
+
   private queueOf(millis: number): Queue {
     let queue = this.queues.get(millis)
     if (queue === undefined) {
-      const statements = new Set<Statement>()
+      const waiting = new Set<Bounded>()
       // not started at once: there is nothing in the queue yet
-      const timer = Runtime.runFork(this.runtime)(this.watch(statements, millis), { immediate: false })
-      queue = { statements, timer }
+      const timer = Runtime.runFork(this.runtime)(this.look(waiting, millis), { immediate: false })
+      queue = { waiting, timer }
       this.queues.set(millis, queue)
     }
     return queue
   }
 
-  private watch(statements: Set<Statement>, millis: number): Effect.Effect<void> {
+  private look(waiting: Set<Bounded>, millis: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       const now = this.now()
-      for (const statement of statements) {
-        const left = statement.deadline - now
+      for (const bounded of waiting) {
+        const left = bounded.deadline - now
         if (left > 0) {
           // timers know whole milliseconds only
           const sleep = this.clock.sleep(Duration.millis(Math.ceil(Math.min(left, longest))))
-          return Effect.zipRight(sleep, this.watch(statements, millis))
+          return Effect.zipRight(sleep, this.look(waiting, millis))
         }
-        statements.delete(statement)
-        statement.expired = true
-        statement.fiber.unsafeInterruptAsFork(statement.fiber.id())
+        waiting.delete(bounded)
+        bounded.expire()
       }
       this.queues.delete(millis)
       return Effect.void

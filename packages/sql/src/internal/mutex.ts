@@ -22,42 +22,64 @@ export class Mutex {
   /** waiting can be interrupted; whoever is interrupted there has done nothing */
   withLock<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(this.lock(restore), () => Effect.ensuring(restore(effect), this.unlocking))
+      this.tryLock()
+        ? this.during(restore(effect))
+        : Effect.flatMap(this.wait(restore), () => this.during(restore(effect)))
     )
+  }
+
+  /** gives the lock back when the effect ends, however it ends */
+  private during<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.matchCauseEffect(effect, {
+      onFailure: (cause) => {
+        this.unlock()
+        return Effect.failCause(cause)
+      },
+      onSuccess: (a) => {
+        this.unlock()
+        return Effect.succeed(a)
+      }
+    })
   }
 
   /** holds the lock until the scope closes */
   get scoped(): Effect.Effect<void, never, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(this.lock(restore), () => Effect.addFinalizer(() => this.unlocking))
+      Effect.flatMap(this.lock(restore), () => Effect.addFinalizer(() => Effect.sync(() => this.unlock())))
     )
   }
 
   private lock(restore: Restore): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (!this.locked) {
-        this.locked = true
-        return Effect.void
-      }
-      let waiter: Waiter | undefined
-      return Effect.onError(
-        restore(Effect.async<void>((resume) => {
-          waiter = { resume }
-          this.waiters.add(waiter)
-        })),
-        () =>
-          Effect.sync(() => {
-            // handed over already: it goes to the next one
-            if (waiter !== undefined && !this.waiters.delete(waiter)) this.pass()
-          })
-      )
-    })
+    return Effect.suspend(() => this.tryLock() ? Effect.void : this.wait(restore))
   }
 
-  private readonly unlocking = Effect.sync(() => {
+  private tryLock(): boolean {
+    if (this.locked) return false
+    this.locked = true
+    return true
+  }
+
+  private wait(restore: Restore): Effect.Effect<void> {
+    let waiter: Waiter | undefined
+    return Effect.onError(
+      restore(Effect.async<void>((resume) => {
+        waiter = { resume }
+        // it may have become free since it was looked at
+        if (this.tryLock()) resume(Effect.void)
+        else this.waiters.add(waiter)
+      })),
+      () =>
+        Effect.sync(() => {
+          // it has the lock already: that goes to the next one
+          if (waiter !== undefined && !this.waiters.delete(waiter)) this.pass()
+        })
+    )
+  }
+
+  private unlock(): void {
     this.released()
     this.pass()
-  })
+  }
 
   private pass(): void {
     for (const waiter of this.waiters) {

@@ -202,27 +202,25 @@ const inside = <A, E, R>(pool: object, level: Level, effect: Effect.Effect<A, E,
 const rollback = (transactor: Transactor, { member: { connection } }: Level, cause: Cause.Cause<unknown>) =>
   Cause.isInterrupted(cause) || connection.condition() !== "dirty"
     ? Effect.void
-    : bounded(connection, connection.rollback, transactor.dialect.config.resetTimeout)
+    : bounded(transactor.dialect, connection, connection.rollback, transactor.dialect.config.resetTimeout)
 
 /**
  * Waits for the server, but not for ever: then the connection is destroyed, which ends the effect. Cheaper than a race,
  * and safe where the caller's fiber has been interrupted already.
  */
 const bounded = <A, E>(
+  { deadlines }: Dialect,
   connection: DriverConnection,
   effect: Effect.Effect<A, E>,
   millis: number
-): Effect.Effect<Exit.Exit<A, E>> => {
-  const watchdog = Effect.andThen(Effect.sleep(Duration.millis(millis)), () => connection.destroy())
-  return Effect.flatMap(
-    Effect.forkDaemon(Effect.interruptible(watchdog)),
-    (timer) =>
-      Effect.map(Effect.exit(effect), (exit) => {
-        timer.unsafeInterruptAsFork(timer.id())
-        return exit
-      })
-  )
-}
+): Effect.Effect<Exit.Exit<A, E>> =>
+  Effect.suspend(() => {
+    const ended = deadlines.watch(millis, () => connection.destroy())
+    return Effect.map(Effect.exit(effect), (exit) => {
+      ended()
+      return exit
+    })
+  })
 
 /** Nobody but us can send anything any more. */
 const commit = (transactor: Transactor, level: Level): Effect.Effect<void, TransactionError> =>
@@ -237,7 +235,7 @@ const commit = (transactor: Transactor, level: Level): Effect.Effect<void, Trans
     // a conflict that the transaction survived is no reason to repeat it, and would be fatal after a COMMIT of unknown fate
     if (status === "open") journal.conflict = undefined
     return Effect.flatMap(
-      bounded(connection, connection.commit, commitTimeout),
+      bounded(transactor.dialect, connection, connection.commit, commitTimeout),
       Exit.match({
         onSuccess: (outcome) =>
           outcome === "committed"
@@ -306,7 +304,7 @@ const keep = (
     if (failed) parent.undoTo(savepoint)
     const end = failed ? parent.settle : parent.unlocked(`RELEASE SAVEPOINT ${savepoint}`, [], "object")
     return Effect.zipRight(
-      Effect.flatten(bounded(connection, end, transactor.dialect.config.resetTimeout)),
+      Effect.flatten(bounded(transactor.dialect, connection, end, transactor.dialect.config.resetTimeout)),
       failed
         ? Effect.fail(new CommitFailed({ pool: transactor.dialect.name, reason: "RolledBack", cause: undefined }))
         : Effect.void
