@@ -160,14 +160,14 @@ describe("an answer that does not come", () => {
       const between = yield* gateway.make(url)
       const { names, pool, sql, table } = yield* makeTable(
         url,
-        { maxConnections: 1, readTimeout: "200 millis" },
+        { maxConnections: 1, readTimeout: "1 second" },
         between.url
       )
-      const hang = () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 1000))
+      const hang = () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 3000))
       between.on("Execute", hang, 1)
       const insert = `insert into ${table} values (?, ?)`
       const error = yield* failsWith(pool.use((connection) => connection.query(insert, [1, "one"])), "ConnectionLost")
-      assert.include(error.message, "no answer within 200 ms")
+      assert.include(error.message, "no answer within 1000 ms")
       // of what executes nothing it proves that nothing was executed
       between.on("Prepare", hang, 1)
       yield* sql.unsafe(insert, [1, "one"])

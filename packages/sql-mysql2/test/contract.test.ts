@@ -1,6 +1,5 @@
-/** Every promise of the contract, on MariaDB and on MySQL 8. */
+/** Every promise of the contract, on MariaDB. */
 import { dialectContract } from "@dbpool/testing/DialectContract"
 import * as Dialect from "./contract/dialect.js"
 
 dialectContract(Dialect.make({ name: "MariaDB", product: "MariaDB" }))
-dialectContract(Dialect.make({ name: "MySQL 8", product: "MySQL" }))
