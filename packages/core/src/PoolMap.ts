@@ -102,8 +102,8 @@ export interface PoolMap<in out K, out P, out E = never> {
 /**
  * How the pools are made, and how many connections and how much time they have.
  *
- * What a key's `overrides` say goes before the `default`. Without a default they have to say everything, and a key for
- * which they say nothing has no pool.
+ * The settings of a key are the `default`, with what its `overrides` say instead; or, where keys have nothing in common,
+ * what `settings` says.
  *
  * @example
  * ```ts
@@ -135,12 +135,14 @@ export type Options<K, S, P extends Pool<any>, E = never, R = never> =
   & Common<K, S, P, E, R>
   & (
     | {
+      /** What is the same for all keys. */
       readonly default: S
+      /** What is different for a key. Default: nothing */
       readonly overrides?: ((key: K) => Partial<NoInfer<S>> | undefined) | undefined
     }
     | {
-      readonly default?: undefined
-      readonly overrides: (key: K) => S | undefined
+      /** The settings of each key; one that gets none has no pool. */
+      readonly settings: (key: K) => S | undefined
     }
   )
 
@@ -200,7 +202,7 @@ export class UnknownPool extends Data.TaggedError("UnknownPool")<{
    */
   override get message(): string {
     const key = typeof this.key === "string" ? `"${this.key}"` : Inspectable.toStringUnknown(this.key, 0)
-    return `There are no settings for ${key} in "${this.pools}", and no default`
+    return `There are no settings for ${key} in "${this.pools}"`
   }
 }
 
@@ -243,11 +245,12 @@ export const make = <K, S, P extends Pool<any>, E = never, R = never>(
     const budget = maxConnections === Infinity ? undefined : new Budget(maxConnections)
     const pools = new Pools<K, P, E>(
       (key) => {
-        const { default: common, overrides } = options
-        const own = overrides?.(key)
-        return common === undefined && own === undefined
+        const settings = "settings" in options
+          ? options.settings(key)
+          : { ...options.default, ...options.overrides?.(key) }
+        return settings === undefined
           ? Effect.fail(new UnknownPool({ pools: name, key }))
-          : Effect.provideService(options.make({ ...common, ...own } as S, key), Current, budget) as never
+          : Effect.provideService(options.make(settings, key), Current, budget) as never
       },
       name,
       idleTimeout,

@@ -68,17 +68,17 @@ describe("a map of pools", () => {
       ])
     }))
 
-  it.scoped("without a default fails for a key without settings, and names it", () =>
+  it.scoped("fails for a key that has no settings, and names it", () =>
     Effect.gen(function*() {
       const map = yield* PoolMap.make({
         name: "hosts",
-        overrides: (host: string) => host === "a" ? { user: "u" } : undefined,
+        settings: (host: string) => host === "a" ? { user: "u" } : undefined,
         make: ({ user }) => Pool.make({ connect: Effect.succeed(user) })
       })
       assert.strictEqual(yield* map.use("a", (pool) => pool.use(Effect.succeed)), "u")
       const error = failsWith(yield* Effect.exit(map.use("b", () => Effect.void)), "UnknownPool")
       assert.deepStrictEqual([error.key, error.isRetryable], ["b", false])
-      assert.strictEqual(error.message, "There are no settings for \"b\" in \"hosts\", and no default")
+      assert.strictEqual(error.message, "There are no settings for \"b\" in \"hosts\"")
     }))
 
   it.scoped("knows keys of several parts by their values", () =>
