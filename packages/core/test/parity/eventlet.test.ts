@@ -110,6 +110,7 @@ describe("Pool", () => {
       yield* TestClock.adjust("5 seconds")
       // whoever asks has the server looked at again
       yield* Effect.exit(use(pool))
+      yield* settle
       assert.strictEqual(yield* use(pool), 1)
     }))
 })
