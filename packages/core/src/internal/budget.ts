@@ -28,8 +28,8 @@ export class Budget {
     this.settle()
   }
 
-  get isShort(): boolean {
-    return this.starving.size > 0
+  starves(engine: Engine<any>): boolean {
+    return this.starving.has(engine)
   }
 
   /** Whether a pool may open a connection now; it wants so many. If it may not, it will be pumped when it may. */
@@ -40,7 +40,6 @@ export class Budget {
       return true
     }
     this.starving.set(engine, wanted)
-    this.reclaim()
     return false
   }
 

@@ -95,7 +95,8 @@ const setAlarm = <C>(engine: Engine<C>, now: number): void => {
   const { admission, ledger, queue } = engine
   const head = queue.head
   let at = Math.min(queue.nextDeadline, Outage.tellsAt(engine))
-  if (wanted(engine) > 0) {
+  // for want of room in the budget it is the budget that calls
+  if (wanted(engine) > 0 && !engine.budget?.starves(engine)) {
     if (!admission.paced) at = Math.min(at, head === undefined ? Infinity : admission.growsAt(head.since))
     else if (ledger.count(State.connecting) === 0) at = Math.min(at, admission.next)
   }
