@@ -3,6 +3,7 @@
  */
 import { bug, leftOut, row } from "./row.mjs"
 
+const sharing = "connections shared by several users (`sharing`) are being built"
 const pythonOnly = "about Python's packaging or its mocks, not about pools"
 
 export default {
@@ -223,6 +224,15 @@ export default {
       "sql/lease: rolls back what its user began by hand and left open",
       "sql/parity/steadyDb: outside a transaction a dead connection is replaced; inside one the error is told, once"
     ]),
+
+    leftOut(
+      "test_pooled_db: test_no_threadsafety, test_threadsafety, test_shareable_connection, test_max_shared, " +
+        "test_sort_shared, test_equally_shared (shares), test_many_shared, test_shared_in_transaction, " +
+        "test_shared_db_connection_create, _share_and_unshare, _compare",
+      sharing
+    ),
+    leftOut("test_simple_pooled_db: test_no_threadsafety, test_threadsafety_2", sharing),
+    leftOut("bug [measured]: begin() on a shared connection leaks to its other holders", sharing),
 
     bug(
       "[measured] execute is run up to three times, after a deadlock too; #52",
