@@ -95,7 +95,8 @@ export interface FiberPool<out C> {
 
 /**
  * A connection for each fiber, from a pool, whose `maxConnections` is how many fibers can have one; others wait as they do
- * for that pool. When the scope closes, all connections go back to it, and who asks then gets `PoolClosed`.
+ * for that pool. When the scope closes, all connections go back to it, but for those in use, which are closed; and who asks
+ * then gets `PoolClosed`.
  *
  * @example
  * ```ts
@@ -181,7 +182,12 @@ class Book<C> {
 
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.closed = true
-    return Effect.forEach([...this.owned.keys()], (fiber) => this.release(fiber), { discard: true })
+    return Effect.forEach(
+      [...this.owned],
+      // one that is in use at the end may be used on without asking: nobody else must ever get it
+      ([fiber, { depth, lease }]) => Effect.zipRight(depth > 0 ? lease.invalidate : Effect.void, this.release(fiber)),
+      { discard: true }
+    )
   })
 
   private take(fiber: AnyFiber, restore: Restore): Effect.Effect<Own<C>, AcquireError> {

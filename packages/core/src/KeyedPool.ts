@@ -80,8 +80,8 @@ export interface KeyedPool<in K, out C> {
 }
 
 /**
- * Keyed leases of a pool. When the scope closes, all that are held go back, and who asks then gets `PoolClosed`. Keys are
- * equal by Effect's `Equal`: strings, numbers, `Data`.
+ * Keyed leases of a pool. When the scope closes, the connections that are still held are closed, because nobody can tell
+ * whether they are in use, and who asks then gets `PoolClosed`. Keys are equal by Effect's `Equal`: strings, numbers, `Data`.
  *
  * @example
  * ```ts
@@ -108,8 +108,12 @@ export const make = <K, C>(pool: Pool<C>): Effect.Effect<KeyedPool<K, C>, never,
     const shared: Shared<K, Lease<C>, AcquireError> = yield* Effect.acquireRelease(
       Effect.sync(() =>
         new Shared<K, Lease<C>, AcquireError>({
-          make: () => pool.acquire,
-          closed: () => new PoolClosed({ pool: pool.name }),
+          // whoever still holds it at the end may go on using it without asking: nobody else must ever get it
+          make: (slot) =>
+            Effect.tap(pool.acquire, (lease) =>
+              Effect.addFinalizer(() => slot.users > 0 ? lease.invalidate : Effect.void)),
+          closed: () =>
+            new PoolClosed({ pool: pool.name }),
           left: (slot) => shared.drop(slot)
         }, runtime)
       ),

@@ -244,7 +244,7 @@ export const make = <K, S, P extends Pool<any>, E = never, R = never>(
     const runtime = Lineage.orphan(yield* Effect.runtime<any>())
     const budget = maxConnections === Infinity ? undefined : new Budget(maxConnections)
     const pools = new Pools<K, P, E>(
-      (key) => {
+      ({ key }) => {
         const settings = "settings" in options
           ? options.settings(key)
           : { ...options.default, ...options.overrides?.(key) }
@@ -277,7 +277,7 @@ class Pools<K, P extends Pool<any>, E> {
   private sweeper: Fiber.RuntimeFiber<void> | undefined = undefined
 
   constructor(
-    make: (key: K) => Effect.Effect<P, E | UnknownPool, Scope.Scope>,
+    make: (slot: Slot<K, P, Failure<E>>) => Effect.Effect<P, E | UnknownPool, Scope.Scope>,
     name: string,
     private readonly idleTimeout: number,
     private readonly clock: Effect.Effect.Success<typeof Effect.clock>,

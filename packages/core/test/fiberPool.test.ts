@@ -136,6 +136,15 @@ describe("what forks", () => {
 })
 
 describe("the end of a fiber pool", () => {
+  it.scoped("closes what is in use, so that nobody else gets it", () =>
+    Effect.gen(function*() {
+      const { fibers, pool, scope } = yield* make()
+      yield* start(fibers.use(() => Effect.never))
+      yield* Scope.close(scope, Exit.void)
+      yield* settle
+      assert.deepInclude(yield* pool.stats, { leased: 0, open: 0 })
+    }))
+
   it.scoped("gives everything back, and refuses who comes then", () =>
     Effect.gen(function*() {
       const { mine, pool, scope } = yield* make()

@@ -30,7 +30,7 @@ export class Slot<K, A, E> {
 
 /** @internal */
 export interface Owner<K, A, E> {
-  readonly make: (key: K) => Effect.Effect<A, E, Scope.Scope>
+  readonly make: (slot: Slot<K, A, E>) => Effect.Effect<A, E, Scope.Scope>
   /** what somebody is told who comes after the end, or waits for what is not there yet then */
   readonly closed: () => E
   /** nobody uses it any more */
@@ -97,7 +97,7 @@ export class Shared<K, A, E> {
   private start(key: K): Slot<K, A, E> {
     const slot = new Slot<K, A, E>(key, Effect.runSync(Scope.make()))
     MutableHashMap.set(this.slots, key, slot)
-    const making = Effect.suspend(() => this.owner.make(key)).pipe(
+    const making = Effect.suspend(() => this.owner.make(slot)).pipe(
       Scope.extend(slot.scope),
       Effect.onExit((exit) =>
         Exit.isSuccess(exit)
