@@ -9,11 +9,12 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import dbutils from "./parity/dbutils.mjs"
 import eventlet from "./parity/eventlet.mjs"
+import others from "./parity/others.mjs"
 import psycopg2 from "./parity/psycopg2.mjs"
 import psycopgPool from "./parity/psycopgPool.mjs"
 import { install, requireNode, root, run } from "./workspace.mjs"
 
-const systems = [dbutils, eventlet, psycopg2, psycopgPool]
+const systems = [dbutils, eventlet, psycopg2, psycopgPool, others]
 const rows = systems.flatMap((system) => system.rows)
 
 const parse = (test) => {
