@@ -1,6 +1,3 @@
-import * as FiberPool from "@dbpool/core/FiberPool"
-import * as KeyedPool from "@dbpool/core/KeyedPool"
-import * as PoolMap from "@dbpool/core/PoolMap"
 import * as InterruptSweep from "@dbpool/testing/InterruptSweep"
 import type * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
@@ -42,17 +39,6 @@ const borrowers: Record<string, (pool: TestPool) => Effect.Effect<unknown, unkno
   "tryAcquire": (pool) => onLease(pool.tryAcquire),
   "stream": (pool) =>
     Stream.runDrain(Stream.take(pool.stream((connection) => Stream.repeatEffect(statement(connection))), 2)),
-  "a use of a KeyedPool": (pool) =>
-    Effect.scoped(Effect.flatMap(KeyedPool.make(pool), (keyed) => keyed.use("key", statement))),
-  "a lease of a KeyedPool": (pool) =>
-    Effect.scoped(Effect.flatMap(KeyedPool.make(pool), (keyed) => onLease(keyed.acquire("key")))),
-  "a use of a FiberPool": (pool) =>
-    Effect.scoped(Effect.flatMap(FiberPool.make(pool), (fibers) => fibers.use(() => fibers.use(statement)))),
-  "a use of a PoolMap": (pool) =>
-    Effect.scoped(Effect.flatMap(
-      PoolMap.make({ settings: () => pool, make: Effect.succeed }),
-      (pools) => Effect.scoped(Effect.zipRight(pools.get("key"), pools.use("key", (one) => one.use(statement))))
-    )),
   "session": (pool) => pool.session(Effect.zipRight(pool.use(statement), onLease(pool.acquire))),
   "a turn within a turn": (pool) => pool.session(pool.use(() => pool.use(statement))),
   // a child gets the first turn, so that this one has to wait for its own

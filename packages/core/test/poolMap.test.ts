@@ -287,8 +287,10 @@ describe("a maximum over all pools", () => {
       assert.isAtMost(opened, 60)
     }))
 
-  it("is kept through random histories: nobody waits beyond his deadline, and nobody for ever", () => {
-    for (let seed = 1; seed <= 100; seed++) {
+  it("is kept through random histories: nobody waits beyond his deadline, and nobody for ever", async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      // nobody else can run while a world is stepped: between two of them the test runner reports
+      await new Promise((done) => setImmediate(done))
       try {
         steadily(history(seed))
       } catch (error) {
