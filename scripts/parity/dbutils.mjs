@@ -236,10 +236,10 @@ export default {
 
     bug(
       "[measured] execute is run up to three times, after a deadlock too; #52",
-      "once; twice if it was surely not executed",
+      "once; again only if it was surely not executed",
       [
         "sql/parity/steadyDb: a statement is executed once, whatever the server says of it: no blind repeats",
-        "sql/parity/steadyDb: a statement that was surely not executed is sent twice at most"
+        "sql/parity/steadyDb: a statement that was surely not executed is sent again, but not for ever"
       ]
     ),
     bug(

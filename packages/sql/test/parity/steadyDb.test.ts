@@ -252,7 +252,7 @@ describe("better than SteadyDB", () => {
       }
     }))
 
-  it.scoped("a statement that was surely not executed is sent twice at most", () =>
+  it.scoped("a statement that was surely not executed is sent again, but not for ever", () =>
     Effect.gen(function*() {
       const { server, sql } = yield* makeOne()
       server.on("update", unsent)
