@@ -3,7 +3,6 @@
  */
 import { bug, leftOut, row } from "./row.mjs"
 
-const sharing = "connections shared by several users (`sharing`) are being built"
 const pythonOnly = "about Python's packaging or its mocks, not about pools"
 
 export default {
@@ -225,14 +224,58 @@ export default {
       "sql/parity/steadyDb: outside a transaction a dead connection is replaced; inside one the error is told, once"
     ]),
 
-    leftOut(
-      "test_pooled_db: test_no_threadsafety, test_threadsafety, test_shareable_connection, test_max_shared, " +
-        "test_sort_shared, test_equally_shared (shares), test_many_shared, test_shared_in_transaction, " +
-        "test_shared_db_connection_create, _share_and_unshare, _compare",
-      sharing
+    row(
+      "test_pooled_db: test_no_threadsafety, test_threadsafety [1, 2, 3]",
+      "`sharing` is an option only where the driver can",
+      [
+        "sql-pg/sharing: is refused by name when it is wrong, or behind a transaction pooler"
+      ]
     ),
-    leftOut("test_simple_pooled_db: test_no_threadsafety, test_threadsafety_2", sharing),
-    leftOut("bug [measured]: begin() on a shared connection leaks to its other holders", sharing),
+    row(
+      "test_pooled_db: test_shareable_connection, test_shared_db_connection_create, _share_and_unshare",
+      "`share`, `SharingPool`",
+      [
+        "core/parity/sharedConnections: are idle again when the last share has ended, and then may be had alone",
+        "core/parity/sharedConnections: are none where nobody asked for it: each lease has a connection of its own"
+      ]
+    ),
+    row("test_pooled_db: test_max_shared", "`sharing: { maxLeases }`", [
+      "core/parity/sharedConnections: are shared by ten requests where there may be one",
+      "core/parity/sharedConnections: are none where nobody asked for it: each lease has a connection of its own"
+    ]),
+    row(
+      "test_pooled_db: test_sort_shared, test_shared_db_connection_compare",
+      "the fewest first, and never one in a transaction",
+      [
+        "core/parity/sharedConnections: are never one that somebody has alone, as for a transaction; after it they may be",
+        "core/sharing: a free one first, then the one that the fewest share"
+      ]
+    ),
+    row("test_pooled_db: test_equally_shared (shares)", "the fewest first", [
+      "core/parity/sharedConnections: go to the connection that the fewest share: 35 shares of 5 are 7 each"
+    ]),
+    row("test_pooled_db: test_many_shared", "counted by who has begun and not ended", [
+      "core/parity/sharedConnections: stay balanced after releases and new requests at random"
+    ]),
+    row("test_pooled_db: test_shared_in_transaction", "`TooManyConnections`, or waits", [
+      "core/parity/sharedConnections: fail for who would not wait when all connections are in transactions",
+      "sql/sharing: transactions, streams, leases, reserved connections and sessions are alone"
+    ]),
+    row(
+      "test_simple_pooled_db: test_threadsafety_2 [2, 3]; test_no_threadsafety [None, -1, 0, 4]",
+      "the fewest first",
+      [
+        "core/parity/sharedConnections: serve a hundred users of two connections with fifty each"
+      ]
+    ),
+    bug(
+      "[measured] begin() on a shared connection leaks to its other holders",
+      "a transaction has its connection alone",
+      [
+        "sql/sharing: transactions, streams, leases, reserved connections and sessions are alone",
+        "sql/sharing: inside a transaction of the same pool run in it"
+      ]
+    ),
 
     bug(
       "[measured] execute is run up to three times, after a deadlock too; #52",
