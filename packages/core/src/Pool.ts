@@ -74,6 +74,11 @@ export type TypeId = "~@dbpool/core/Pool"
 export interface Lease<out C> {
   readonly connection: C
   /**
+   * What the connection is like at this moment. `broken` too when it is the holder's no longer: the lease has ended, the
+   * connection was invalidated or has died.
+   */
+  readonly condition: Condition
+  /**
    * Says that the connection is no good: it is closed at once instead of being lent again, and its place is free for
    * another. Does nothing when the lease has ended.
    */

@@ -3,6 +3,9 @@
  *
  * @since 0.1.0
  */
+import { dual } from "effect/Function"
+import * as Record from "effect/Record"
+import * as Struct from "effect/Struct"
 import type { AcquireError } from "./PoolError.js"
 
 /**
@@ -86,8 +89,14 @@ export interface PoolStats {
   readonly reused: number
   /** callers that had to wait for their lease, whatever came of it */
   readonly waited: number
+  /** how long callers have waited altogether, those included that got an error in the end */
+  readonly waitedMillis: number
+  /** how long connections have been held altogether, by those who have given them back */
+  readonly heldMillis: number
   /** connections opened */
   readonly opened: number
+  /** how long opening them took altogether */
+  readonly connectMillis: number
   /** connections closed or destroyed, those of which `closeTimeout` had passed included */
   readonly closed: number
   /** connections that were not lent again, by reason */
@@ -123,3 +132,57 @@ export interface PoolStats {
 export const summary = (stats: PoolStats): string =>
   `${stats.open} of ${stats.maxConnections} open (${stats.leased} leased, ${stats.idle} idle, ` +
   `${stats.connecting} connecting), ${stats.waiting} waiting`
+
+/**
+ * What happened between two snapshots of a pool: the later one, with the counters of what was done in between. Nobody has
+ * to reset counters, which others may be reading, too.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as PoolStats from "@dbpool/core/PoolStats"
+ * import * as Effect from "effect/Effect"
+ *
+ * const everyMinute = <C>(pool: Pool.Pool<C>) =>
+ *   Effect.gen(function*() {
+ *     let last = yield* pool.stats
+ *     while (true) {
+ *       yield* Effect.sleep("1 minute")
+ *       const stats = yield* pool.stats
+ *       const { acquired, waitedMillis } = PoolStats.since(stats, last)
+ *       yield* Effect.log(`${acquired} leases in this minute, for which callers waited ${waitedMillis} ms`)
+ *       last = stats
+ *     }
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const since: {
+  (earlier: PoolStats): (later: PoolStats) => PoolStats
+  (later: PoolStats, earlier: PoolStats): PoolStats
+} = dual(2, (later: PoolStats, earlier: PoolStats): PoolStats => {
+  const less = <K extends string>(of: { readonly [P in K]: number }, from: { readonly [P in NoInfer<K>]: number }) =>
+    Record.map<K, number, number>(of, (count, key) => count - from[key])
+  return {
+    ...later,
+    ...less<(typeof counters)[number]>(Struct.pick(later, ...counters), earlier),
+    retired: less(later.retired, earlier.retired),
+    refused: less(later.refused, earlier.refused)
+  }
+})
+
+const counters = [
+  "acquired",
+  "reused",
+  "waited",
+  "waitedMillis",
+  "heldMillis",
+  "opened",
+  "connectMillis",
+  "closed",
+  "abandoned",
+  "connectFailures",
+  "overdue"
+] as const

@@ -6,6 +6,16 @@ export * as AcquireOptions from "./AcquireOptions.js"
 /**
  * @since 0.1.0
  */
+export * as FiberPool from "./FiberPool.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as KeyedPool from "./KeyedPool.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Pool from "./Pool.js"
 
 /**
@@ -37,6 +47,11 @@ export * as PoolHolder from "./PoolHolder.js"
  * @since 0.1.0
  */
 export * as PoolLogger from "./PoolLogger.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as PoolMap from "./PoolMap.js"
 
 /**
  * @since 0.1.0

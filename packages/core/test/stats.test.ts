@@ -95,6 +95,42 @@ describe("stats", () => {
       })
     }))
 
+  it.scoped("add up how long callers waited, holders held, and connects took", () =>
+    Effect.gen(function*() {
+      const server = yield* SimulatedServer.make
+      yield* server.next("connect", { takes: "300 millis" })
+      const pool = yield* makePool(server, { maxConnections: 1 })
+      const first = yield* start(hold(pool))
+      yield* TestClock.adjust("300 millis")
+      const held = yield* Fiber.join(first)
+      const waiter = yield* start(use(pool))
+      const late = yield* start(Effect.exit(use(pool, { timeout: "1 second" })))
+      yield* TestClock.adjust("2 seconds")
+      yield* held.end
+      yield* Fiber.join(waiter)
+      yield* Fiber.join(late)
+      const { connectMillis, heldMillis, waitedMillis } = yield* pool.stats
+      assert.deepStrictEqual([connectMillis, heldMillis, waitedMillis], [300, 2000, 300 + 2000 + 1000])
+    }))
+
+  it.scoped("tell what happened since an earlier snapshot, without forgetting anything", () =>
+    Effect.gen(function*() {
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server, { maxConnections: 1 })
+      yield* use(pool)
+      const earlier = yield* pool.stats
+      const held = yield* hold(pool)
+      yield* Effect.exit(use(pool, { whenExhausted: "fail" }))
+      yield* held.end
+      yield* pool.evictIdle
+      const later = yield* pool.stats
+      const between = PoolStats.since(later, earlier)
+      assert.deepInclude(between, { name: "test", acquired: 1, reused: 1, opened: 0, idle: later.idle })
+      assert.deepStrictEqual([between.refused.TooManyConnections, between.retired.evicted], [1, 1])
+      assert.deepStrictEqual(PoolStats.since(later)(later).acquired, 0)
+      assert.deepInclude(yield* pool.stats, { acquired: 2, opened: 1 })
+    }))
+
   it.scoped("fit into a line", () =>
     Effect.gen(function*() {
       const pool = yield* makePool(yield* SimulatedServer.make, { maxConnections: 3 })

@@ -261,6 +261,9 @@ const lending = (pool: Pool.Pool<Member>) => ({
           Effect.addFinalizer(() => Effect.sync(() => connection.end())),
           {
             connection,
+            get condition() {
+              return lease.condition
+            },
             invalidate: Effect.zipRight(Effect.sync(() => connection.end()), lease.invalidate)
           }
         )

@@ -6,13 +6,13 @@ import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
 
 /**
- * A lease of it has ended, which had begun at that time.
+ * A lease of it has ended, after so long.
  *
  * @internal
  */
-export const released = <C>(engine: Engine<C>, entry: Entry<C>, since: number): void => {
-  if (!engine.hub.leasesHeard) return
-  engine.hub.tell({ _tag: "Released", connectionId: entry.id, heldMillis: engine.now() - since })
+export const released = <C>(engine: Engine<C>, entry: Entry<C>, heldMillis: number): void => {
+  engine.counters.heldMillis += heldMillis
+  if (engine.hub.leasesHeard) engine.hub.tell({ _tag: "Released", connectionId: entry.id, heldMillis })
 }
 
 /**

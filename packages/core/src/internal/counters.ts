@@ -15,7 +15,10 @@ export class Counters {
   acquired = 0
   reused = 0
   waited = 0
+  waitedMillis = 0
+  heldMillis = 0
   opened = 0
+  connectMillis = 0
   closed = 0
   abandoned = 0
   connectFailures = 0

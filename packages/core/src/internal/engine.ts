@@ -17,6 +17,7 @@ import * as Account from "./account.js"
 import type { Fault } from "./admission.js"
 import { Admission } from "./admission.js"
 import { Alarm } from "./alarm.js"
+import type { Budget } from "./budget.js"
 import { Counters } from "./counters.js"
 import { Entry, Ledger, State } from "./entry.js"
 import type { Condition, Hooks } from "./hooks.js"
@@ -75,7 +76,9 @@ export class Engine<C> {
     public config: PoolConfig,
     readonly hooks: Hooks<C>,
     readonly runtime: Runtime.Runtime<never>,
-    readonly clock: Clock.Clock
+    readonly clock: Clock.Clock,
+    /** what it shares with other pools, if so */
+    readonly budget?: Budget
   ) {
     this.origin = clock.unsafeCurrentTimeNanos()
     this.hub = new Hub(config.name, clock)
@@ -90,6 +93,7 @@ export class Engine<C> {
     this.retry = new Retry(config.connectRetry, clock)
     this.taskRuntime = Runtime.disableRuntimeFlag(runtime, RuntimeFlags.Interruption)
     this.alarm = new Alarm(runtime, clock, () => this.now(), () => this.tick())
+    budget?.join(this)
   }
 
   /** milliseconds since the pool was made, by a clock that only goes forward */
@@ -134,6 +138,7 @@ export class Engine<C> {
   /** The borrower has it, and runs: from here on it ends in `release`. */
   taken(entry: Entry<C>, waitedMillis: number): void {
     this.counters.acquired++
+    this.counters.waitedMillis += waitedMillis
     if (entry.uses++ > 0) this.counters.reused++
     if (entry.uses >= this.config.maxUses) entry.wears("maxUses")
     if (this.hub.leasesHeard) {
@@ -162,18 +167,19 @@ export class Engine<C> {
 
   /** The holder has ended. Decides what has to happen before the connection is lent again. */
   release(entry: Entry<C>, since: number): void {
-    Account.released(this, entry, since)
-    this.settle(entry)
+    const now = this.now()
+    Account.released(this, entry, now - since)
+    this.settle(entry, now)
   }
 
   /** nobody has it any more */
-  settle(entry: Entry<C>): void {
+  settle(entry: Entry<C>, now = this.now()): void {
     if (entry.state === State.detached) this.finish(entry)
     else if (entry.state === State.leased) {
       const condition = conditionOf(this.hooks, entry.connection)
       if (condition === "broken") Loss.found(this, entry)
       else if (this.restores(condition)) this.restore(entry, condition)
-      else this.returned(entry)
+      else this.returned(entry, now)
     }
   }
 
@@ -195,6 +201,7 @@ export class Engine<C> {
   connected(entry: Entry<C>): void {
     const now = this.now()
     this.counters.opened++
+    this.counters.connectMillis += now - entry.startedAt
     Outage.recover(this, entry, now)
     entry.openedAt = now
     entry.idleSince = now
@@ -242,7 +249,7 @@ export class Engine<C> {
 
   /** Cancelled, rolled back, reset: fit to be lent again. */
   restored(entry: Entry<C>): void {
-    if (entry.state === State.cancelling || entry.state === State.resetting) this.returned(entry)
+    if (entry.state === State.cancelling || entry.state === State.resetting) this.returned(entry, this.now())
   }
 
   /** It could not be restored, or is `stale` after all. */
@@ -318,15 +325,14 @@ export class Engine<C> {
     this.spawn(Tasks.validate(this, entry), entry)
   }
 
-  private returned(entry: Entry<C>): void {
-    const now = this.now()
+  private returned(entry: Entry<C>, now: number): void {
     this.proved(entry, now)
     entry.idleSince = now
     if (isWorn(this.hooks, entry.connection)) entry.wears("worn")
     this.keep(entry, now)
     if (this.queue.size > 0 || entry.softAt <= now || this.idle.size > this.config.maxIdle || this.closing) {
       this.pump(now)
-    }
+    } else this.budget?.settle()
   }
 
   /** a lease of it has ended in order */
@@ -382,6 +388,7 @@ export class Engine<C> {
       else Pump.turn(this, now)
     } while (this.pumpAgain)
     this.pumping = false
+    this.budget?.settle()
     this.notify()
   }
 

@@ -11,7 +11,10 @@ import type { AcquireError } from "../PoolError.js"
 import type { SharingPool } from "../SharingPool.js"
 import type { Engine } from "./engine.js"
 import type { Entry } from "./entry.js"
+import { State } from "./entry.js"
 import { held } from "./holders.js"
+import type { Condition } from "./hooks.js"
+import { conditionOf } from "./hooks.js"
 import type { Level } from "./level.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
@@ -233,6 +236,11 @@ class LeaseImpl<C> implements Lease<C> {
 
   get connection(): C {
     return this.hold.entry.connection
+  }
+
+  get condition(): Condition {
+    const { engine: { hooks }, hold: { ended, entry } } = this
+    return ended || entry.state !== State.leased ? "broken" : conditionOf(hooks, entry.connection)
   }
 
   get invalidate(): Effect.Effect<void> {

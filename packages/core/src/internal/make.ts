@@ -12,6 +12,7 @@ import * as PoolLogger from "../PoolLogger.js"
 import * as PoolMetrics from "../PoolMetrics.js"
 import * as PoolReset from "../PoolReset.js"
 import type * as SharingPool from "../SharingPool.js"
+import * as Budget from "./budget.js"
 import * as Control from "./control.js"
 import { snapshot } from "./counters.js"
 import { Engine } from "./engine.js"
@@ -56,6 +57,7 @@ const start = <C, E, R, RV, RC, RR>(
     if (invalid !== undefined) return yield* invalid
     const runtime = Lineage.orphan(yield* Effect.runtime<R | RV | RC | RR | Scope.Scope>())
     const clock = yield* Effect.clock
+    const budget = yield* Budget.Current
     const { reset = PoolReset.none } = options
     const hooks: Hooks<C> = {
       connect: options.connect as Hooks<C>["connect"],
@@ -71,7 +73,7 @@ const start = <C, E, R, RV, RC, RR>(
       destroy: options.destroy
     }
     const engine = yield* Effect.acquireRelease(
-      Effect.sync(() => new Engine(config, hooks, runtime as never, clock)),
+      Effect.sync(() => new Engine(config, hooks, runtime as never, clock, budget)),
       shutdown
     )
     if (yield* PoolMetrics.Enabled) Meter.start(engine)

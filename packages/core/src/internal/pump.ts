@@ -11,6 +11,7 @@ import * as Refusal from "./refusal.js"
 /** @internal */
 export const turn = <C>(engine: Engine<C>, now: number): void => {
   if (engine.suspended) {
+    engine.budget?.satisfied(engine)
     engine.alarm.set(engine.queue.nextDeadline, now)
     return
   }
@@ -46,7 +47,8 @@ const serve = <C>(engine: Engine<C>, now: number): void => {
   for (let waiter = queue.head; waiter !== undefined; waiter = queue.head) {
     const entry = idle.peek()
     if (entry === undefined) return
-    if (engine.isFresh(entry, now)) {
+    if (entry.uses > 0 && engine.budget?.claims(engine)) engine.discard(entry, "evicted")
+    else if (engine.isFresh(entry, now)) {
       engine.lend(entry, now)
       if (waiter.shared) engine.sharing!.opens(entry)
       queue.remove(waiter)
@@ -82,14 +84,19 @@ const renew = <C>(engine: Engine<C>, now: number): void => {
 const connect = <C>(engine: Engine<C>, now: number): void => {
   const { admission, ledger } = engine
   const allowed = admission.allowance(now, ledger.count(State.connecting), ledger.live)
-  for (let left = Math.min(wanted(engine), allowed); left > 0; left--) engine.open(now)
+  for (let left = Math.min(wanted(engine), allowed); left > 0; left--) {
+    if (engine.budget?.grants(engine, left) === false) return
+    engine.open(now)
+  }
+  engine.budget?.satisfied(engine)
 }
 
 const setAlarm = <C>(engine: Engine<C>, now: number): void => {
   const { admission, ledger, queue } = engine
   const head = queue.head
   let at = Math.min(queue.nextDeadline, Outage.tellsAt(engine))
-  if (wanted(engine) > 0) {
+  // for want of room in the budget it is the budget that calls
+  if (wanted(engine) > 0 && !engine.budget?.starves(engine)) {
     if (!admission.paced) at = Math.min(at, head === undefined ? Infinity : admission.growsAt(head.since))
     else if (ledger.count(State.connecting) === 0) at = Math.min(at, admission.next)
   }

@@ -19,6 +19,7 @@ import type { Waiter } from "./waiterQueue.js"
  */
 export const refused = <C, E extends PoolError.AcquireError>(engine: Engine<C>, error: E, waitedMillis: number): E => {
   engine.counters.refused[error._tag]++
+  engine.counters.waitedMillis += waitedMillis
   if (engine.hub.heard) engine.hub.tell({ _tag: "AcquireRefused", error, waitedMillis })
   return error
 }
@@ -83,9 +84,12 @@ export const refuse = <C>(
 
 /** while the server takes no more: what it has taken, and the attempt that finds out whether it takes more again */
 const capacity = <C>(engine: Engine<C>, now: number): number => {
-  const { admission, config: { maxConnections }, ledger } = engine
-  if (!admission.serverLimited) return maxConnections
+  const { admission, budget, ledger } = engine
   const connecting = ledger.count(State.connecting)
+  const maxConnections = budget === undefined
+    ? engine.config.maxConnections
+    : Math.min(engine.config.maxConnections, ledger.live + connecting + budget.available(engine))
+  if (!admission.serverLimited) return maxConnections
   return Math.min(maxConnections, ledger.live + connecting + admission.allowance(now, connecting, ledger.live))
 }
 

@@ -68,10 +68,10 @@ export class Sharing<C> {
       if (entry.state !== State.leased || engine.queue.size === 0 || !this.isExpired(entry, now)) {
         return engine.release(entry, since)
       }
-      Account.released(engine, entry, since)
+      Account.released(engine, entry, now - since)
       engine.retire(entry, entry.expiry)
     } else {
-      Account.released(engine, entry, since)
+      Account.released(engine, entry, now - since)
       if (entry.state !== State.leased) return
       if (well) engine.proved(entry, now)
       if (isWorn(engine.hooks, entry.connection)) entry.wears("worn")

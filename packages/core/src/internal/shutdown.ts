@@ -42,6 +42,12 @@ export const shutdown = <C>(engine: Engine<C>): Effect.Effect<void> =>
       return settled(engine)
     })
     // in a fiber of its own: the one that closes the scope may be interrupted, or uninterruptible
-    const end = Effect.zipRight(Effect.zipRight(graceful, forced), Effect.sync(() => engine.hub.end()))
+    const end = Effect.zipRight(
+      Effect.zipRight(graceful, forced),
+      Effect.sync(() => {
+        engine.budget?.leave(engine)
+        engine.hub.end()
+      })
+    )
     return Fiber.join(Runtime.runFork(engine.runtime)(Effect.interruptible(end)))
   })
