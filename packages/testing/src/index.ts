@@ -38,6 +38,13 @@ export * as Contract from "./Contract.js"
 export * as ContractCommand from "./ContractCommand.js"
 
 /**
+ * Programs that tests need and no npm package has: from the Debian packages of this machine.
+ *
+ * @since 0.1.0
+ */
+export * as DebianPackage from "./DebianPackage.js"
+
+/**
  * What the contract suite has to know about a dialect: how to make a pool, what may be done to the server, and how its SQL
  * is written.
  *
