@@ -1,12 +1,14 @@
+import * as AcquireOptions from "@dbpool/core/AcquireOptions"
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import { refineErrors } from "@dbpool/sql/SqlPoolError"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { deaf, FakeServer, lose, refuse, rows, unsent } from "./server.js"
+import { deaf, FakeServer, hang, lose, refuse, rows, unsent } from "./server.js"
 import { failsWith, makeOne, makePool, start } from "./support.js"
 
 const sends = (server: { readonly log: ReadonlyArray<string> }, sql: string) =>
@@ -137,6 +139,46 @@ describe("retryUnsent", () => {
       const impatient = yield* start(sql`insert a`)
       yield* Fiber.interrupt(impatient)
       assert.strictEqual(sends(server, "insert a"), 1)
+    }))
+
+  it.scoped("has one acquireTimeout for the waiting of both attempts, the pool's or the region's", () =>
+    Effect.gen(function*() {
+      const waits = (patience: number, of: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
+        Effect.scoped(Effect.gen(function*() {
+          const { pool, server, sql } = yield* makeOne({ acquireTimeout: "4 seconds" })
+          server.on("slow", hang)
+          const holder = yield* start(pool.use(() => Effect.sleep("3 seconds")))
+          const fiber = yield* start(Effect.exit(refineErrors(of(sql))))
+          yield* TestClock.adjust("3 seconds")
+          yield* Fiber.join(holder)
+          server.unreachable = true
+          server.last.die("unsent")
+          yield* TestClock.adjust(patience - 3000 - 1)
+          assert.isNull(fiber.unsafePoll())
+          yield* TestClock.adjust("1 millis")
+          yield* failsWith(Effect.flatten(Fiber.join(fiber)), "AcquireTimeout")
+          assert.strictEqual(sends(server, "slow"), 1)
+        }))
+      yield* waits(4000, (sql) => sql`slow`)
+      yield* waits(4000, (sql) => Stream.runDrain(sql`slow`.stream))
+      yield* waits(6000, (sql) => AcquireOptions.within(sql`slow`, { timeout: "6 seconds" }))
+      yield* waits(6000, (sql) => AcquireOptions.within(Stream.runDrain(sql`slow`.stream), { timeout: "6 seconds" }))
+    }))
+
+  it.scoped("that deadline does not run while an idempotent statement is under way", () =>
+    Effect.gen(function*() {
+      const { pool, server, sql } = yield* makeOne({ acquireTimeout: "4 seconds" })
+      server.on("slow", hang)
+      const holder = yield* start(pool.use(() => Effect.sleep("3 seconds")))
+      const fiber = yield* start(Effect.exit(refineErrors(SqlPool.idempotent(sql`slow`))))
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.join(holder)
+      server.unreachable = true
+      server.last.die()
+      yield* TestClock.adjust("999 millis")
+      assert.isNull(fiber.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      yield* failsWith(Effect.flatten(Fiber.join(fiber)), "AcquireTimeout")
     }))
 })
 

@@ -5,6 +5,7 @@ import type { AcquireError } from "@dbpool/core/PoolError"
 import type { SharingPool } from "@dbpool/core/SharingPool"
 import type * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -33,28 +34,39 @@ export const make = (options: Options): SqlClient.SqlClient => {
   const { reactivity, share, transactor } = options
   const { dialect, pool } = transactor
   const { driver } = dialect
+  /** for a statement outside of transactions: a lease of its own */
+  const alone = <A>(patience: Repeat.Patience, f: (connection: Connection) => A) => (member: Member): A => {
+    patience.lent()
+    return f(member.asConnection)
+  }
   const use: Statement.Runner["use"] = (fiber, f) => {
     const level = Carrier.find(fiber.currentContext, pool)
-    return level === undefined
-      ? Repeat.single(dialect, pool, pool.use((member) => f(member.asConnection)))
-      : f(level.asConnection)
+    if (level !== undefined) return f(level.asConnection)
+    const patience = new Repeat.Patience(dialect)
+    return Repeat.single(patience, pool, pool.use(alone(patience, f)))
   }
   const runner: Statement.Runner = {
     use,
     share: share === undefined
       ? (fiber, _sql, f) => use(fiber, f)
-      : (fiber, sql, f) =>
-        driver.sharing!.allows(sql) && Carrier.find(fiber.currentContext, pool) === undefined
-          ? Repeat.single(dialect, pool, share((member, alone) => f(alone ? member.asConnection : member.asShared)))
-          : use(fiber, f),
+      : (fiber, sql, f) => {
+        if (!driver.sharing!.allows(sql) || Carrier.find(fiber.currentContext, pool) !== undefined) return use(fiber, f)
+        const patience = new Repeat.Patience(dialect)
+        return Repeat.single(
+          patience,
+          pool,
+          share((member, isAlone) => {
+            patience.lent()
+            return f(isAlone ? member.asConnection : member.asShared)
+          })
+        )
+      },
     stream: (f) =>
       Stream.unwrap(Effect.withFiberRuntime((fiber) => {
         const level = Carrier.find(fiber.currentContext, pool)
-        return Effect.succeed(
-          level === undefined
-            ? Repeat.stream(dialect, pool, pool.stream((member) => f(member.asConnection)))
-            : f(level.asConnection)
-        )
+        if (level !== undefined) return Effect.succeed(f(level.asConnection))
+        const patience = new Repeat.Patience(dialect)
+        return Effect.succeed(Repeat.stream(patience, pool, pool.stream(alone(patience, f))))
       })),
     compiler: driver.compiler,
     transformRows: driver.transformRows,
