@@ -26,6 +26,13 @@ import type { PgPoolConfig, PgPoolOptions } from "./PgPoolConfig.js"
 
 export type {
   /**
+   * Who logs in.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Credentials,
+  /**
    * Every option as a value or as a `Config` of it.
    *
    * @since 0.1.0

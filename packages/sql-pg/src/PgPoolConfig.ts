@@ -13,11 +13,22 @@ import type { ConnectionOptions } from "node:tls"
 import type { CustomTypesConfig } from "pg"
 
 /**
+ * Who logs in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Credentials {
+  readonly username: string
+  readonly password: Redacted.Redacted
+}
+
+/**
  * Where the server is and how to talk to it, on top of the options of every pool. Every option of `@effect/sql-pg` is
  * here under its name. What is set here comes before what the URL says, and both before the `PG...` environment
  * variables.
  *
- * `RS`, `RR` and `RP` are what `setup`, `reset` and the password need, when they are effects.
+ * `RS`, `RR` and `RP` are what `setup`, `reset`, and the password or the credentials need, when they are effects.
  *
  * @example
  * ```ts
@@ -58,6 +69,11 @@ export interface PgPoolOptions<RS = never, RR = never, RP = never> extends SqlPo
    * that is a value.
    */
   readonly password?: Redacted.Redacted | Effect.Effect<Redacted.Redacted, unknown, RP> | undefined
+  /**
+   * Both together, in place of `username` and `password`, for users that change as well. An effect is run as that of
+   * `password` is; it needs a `database`, whose default is the name of the user.
+   */
+  readonly credentials?: Credentials | Effect.Effect<Credentials, unknown, RP> | undefined
   /** `true` checks the server's certificate; options are those of Node's `tls.connect`. Default: no TLS */
   readonly ssl?: boolean | ConnectionOptions | undefined
   /** Makes the socket, of connections and of cancels: a stream with the `connect(port, host)` of a `net.Socket`. */

@@ -111,6 +111,11 @@ describe("the settings of a session", () => {
         ["preparedStatements", { preparedStatements: 1.5 }],
         ["stream", { stream: {} }],
         ["password", { password: secret }],
+        ["credentials", { database: "d", credentials: { username: "u", password: secret } }],
+        ["credentials", { database: "d", credentials: { password: Redacted.make(secret) } }],
+        ["credentials", { username: "u", credentials: { username: "u", password: Redacted.make(secret) } }],
+        ["credentials", { password: Redacted.make(secret), credentials: Effect.never }],
+        ["database", { url: undefined, credentials: Effect.never }],
         ["connectionTTL", { connectionTTL: 0 }],
         ["connectionTTL", { connectionTTL: "1 minute", maxLifetime: "1 minute" }]
       ]
@@ -259,7 +264,7 @@ layer(PgServer.layer(), { excludeTestServices: true })("a password that is an ef
         "ConnectFailed"
       )
       assert.isFalse(error.fatal)
-      assert.include(error.message, "the password could not be had: no vault")
+      assert.include(error.message, "the login could not be had: no vault")
     }))
 
   it.scoped("may take its time, within connectTimeout, and need services of the program", () =>
@@ -276,11 +281,58 @@ layer(PgServer.layer(), { excludeTestServices: true })("a password that is an ef
       assert.isFalse(slow.fatal)
     }))
 
+  it.scoped("may come with a user, who can change too", () =>
+    Effect.gen(function*() {
+      const roles = [yield* makeRole, yield* makeRole, yield* makeRole]
+      const credentialsOf = (n: number) => ({
+        username: roles[n]!.address.username,
+        password: Redacted.make(`${secret}-1`)
+      })
+      let current = 0
+      let asked = 0
+      const { pool } = yield* makePool({
+        ...roles[0]!.address,
+        username: undefined,
+        maxIdle: 0,
+        credentials: Effect.sync(() => {
+          asked++
+          return credentialsOf(current)
+        })
+      })
+      const users: Array<unknown> = []
+      for (current of [0, 1, 2, 0]) {
+        const rows = yield* pool.use((connection) => connection.values("select current_user"))
+        users.push(roles.findIndex(({ address }) => address.username === rows[0]![0]))
+      }
+      assert.deepStrictEqual(users.slice(1), [1, 2, 0])
+      assert.strictEqual(asked, (yield* pool.stats).opened)
+      const fixed = yield* makePool({ ...roles[1]!.address, username: undefined, credentials: credentialsOf(1) })
+      const rows = yield* fixed.pool.use((connection) => connection.values("select current_user"))
+      assert.deepStrictEqual(rows, [[roles[1]!.address.username]])
+    }))
+
+  it.scoped("that is refused with its user is asked for once more, as one alone is", () =>
+    Effect.gen(function*() {
+      const { address } = yield* makeRole
+      const given = ["no_such_role", address.username]
+      const credentials = Effect.sync(() => ({ username: given.shift()!, password: Redacted.make(`${secret}-1`) }))
+      const { pool } = yield* makePool({ ...address, username: undefined, credentials })
+      assert.deepInclude(yield* pool.stats, { opened: 1, connectFailures: 0 })
+    }))
+
   it.scoped("is not printed by anything that a pool hands out, nor is one that is a value", () =>
     Effect.gen(function*() {
       const { address } = yield* makeRole
-      for (const password of [Redacted.make(`${secret}-1`), Effect.sync(() => Redacted.make(`${secret}-1`))]) {
-        const { pool } = yield* makePool({ ...address, password })
+      const { username, ...anybody } = address
+      const password = Redacted.make(`${secret}-1`)
+      const ways = [
+        { ...address, password },
+        { ...address, password: Effect.sync(() => password) },
+        { ...anybody, credentials: { username, password } },
+        { ...anybody, credentials: Effect.sync(() => ({ username, password })) }
+      ]
+      for (const way of ways) {
+        const { pool } = yield* makePool(way)
         const lease = yield* pool.acquire
         const shown = [pool, pool.client, pool.client.config, lease, lease.connection, yield* pool.stats]
           .map((each) => inspect(each, { depth: 20 })).join("\n")

@@ -143,11 +143,35 @@ layer(BouncerLive, { excludeTestServices: true, timeout: "2 minutes" })("behind 
       const { pool } = yield* makePool(yield* through({ parameters: { TimeZone: "Asia/Kathmandu" } }))
       assert.deepStrictEqual(yield* pool.use((c) => c.values("show timezone")), [["Asia/Kathmandu"]])
       const error = yield* failsWith(
-        makePool(yield* through({ lockTimeout: "1 second", initializeTimeout: "20 seconds" })),
+        makePool(yield* through({ parameters: { lock_timeout: 1000 }, initializeTimeout: "20 seconds" })),
         "ConnectFailed"
       )
       assert.isTrue(error.fatal)
       assert.include(error.message, "lock_timeout")
+    }))
+
+  it.scoped("lockTimeout and idleInTransactionTimeout are set by each transaction, and end with it", () =>
+    Effect.gen(function*() {
+      const { names, pool, sql, table } = yield* makeTable(
+        yield* through({ maxConnections: 1, lockTimeout: "60 millis", idleInTransactionTimeout: "100 millis" })
+      )
+      const settings = sql`select current_setting('lock_timeout'), current_setting('transaction_isolation'),
+        current_setting('idle_in_transaction_session_timeout')`.values
+      const before = yield* settings
+      const inside = pool.transaction({ isolation: "serializable", accessMode: "read only" })(settings)
+      assert.deepStrictEqual(yield* inside, [["60ms", "serializable", "100ms"]])
+      assert.deepStrictEqual(yield* settings, before)
+      const insert = sql`insert into ${sql(table)} values (1, 'a')`
+      const direct = yield* makePool()
+      const locked = direct.pool.withTransaction(Effect.zipRight(
+        direct.sql`lock table ${sql(table)}`,
+        Effect.exit(pool.withTransaction(insert))
+      ))
+      assert.strictEqual((yield* failsWith(Effect.flatten(locked), "StatementError")).reason, "LockTimeout")
+      const cut = eventually(pool.stats, ({ retired }) => retired.lost === 1, "the transaction is cut")
+      const idle = Effect.zipRight(insert, cut)
+      assert.isTrue((yield* failsWith(pool.withTransaction(idle), "ConnectionLost")).inTransaction)
+      assert.deepStrictEqual(yield* names, [])
     }))
 
   it.scoped("that is not said to be one refuses the setting that the pool can do without, and gets it no more", () =>

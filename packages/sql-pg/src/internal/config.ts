@@ -11,18 +11,16 @@ import pg from "pg"
 import { parse } from "pg-connection-string"
 import type { PgPoolOptions } from "../PgPoolConfig.js"
 import type { Raw } from "./cancelSocket.js"
+import * as Login from "./login.js"
 import * as parameters from "./parameters.js"
 
 /** what every connection is opened with, and where that leads once the environment has been asked @internal */
-export interface Target<R = never> {
+export interface Target<R = never> extends parameters.Parameters {
   readonly address: { readonly host: string; readonly port: number; readonly database: string }
   readonly username: string | undefined
   readonly config: pg.ClientConfig
-  /** sent at login, besides what `pg` knows of */
-  readonly parameters: Readonly<Record<string, string>>
-  /** the one among them that not every server knows, and the pool can do without */
-  readonly optional: Readonly<Record<string, string>>
-  readonly password: Effect.Effect<Redacted.Redacted, unknown, R> | undefined
+  /** who logs in, where that may change */
+  readonly login: Effect.Effect<Login.Login, unknown, R> | undefined
   readonly raw: (() => Raw) | undefined
   readonly preparedStatements: number
   readonly transactionPooling: boolean
@@ -43,16 +41,14 @@ export const resolve = <R = never>(
   Effect.gen(function*() {
     const refuse: Refuse = (option, requirement) => Effect.fail(new InvalidPoolConfig({ pool, option, requirement }))
     const fromUrl = options.url === undefined ? {} : yield* parseUrl(Redacted.value(options.url), refuse)
-    const { password, stream } = options
+    const { stream } = options
+    const { changing, ...fixed } = yield* Login.resolve(options, refuse)
     if (stream !== undefined && typeof stream !== "function") {
       return yield* refuse("stream", "must be a function that makes a stream")
     }
     for (const option of ["keepAlive", "transactionPooling"] as const) {
       const value = options[option]
       if (value !== undefined && typeof value !== "boolean") return yield* refuse(option, "must be true or false")
-    }
-    if (password !== undefined && !Redacted.isRedacted(password) && !Effect.isEffect(password)) {
-      return yield* refuse("password", "must be a Redacted, or an effect that gives one")
     }
     const transactionPooling = options.transactionPooling === true
     if (transactionPooling && options.reset === "session") {
@@ -85,8 +81,7 @@ export const resolve = <R = never>(
         host: options.path ?? options.host,
         port: options.port,
         database: options.database,
-        user: options.username,
-        password: Redacted.isRedacted(password) ? Redacted.value<string>(password) : undefined,
+        ...fixed,
         // a copy: `pg` hides the key in it
         ssl: typeof options.ssl === "object" ? { ...options.ssl } : options.ssl,
         types: options.types,
@@ -94,6 +89,9 @@ export const resolve = <R = never>(
       }),
       keepAlive: options.keepAlive ?? true,
       keepAliveInitialDelayMillis: Math.min(initialDelay, maxDelay)
+    }
+    if (changing !== undefined && options.credentials !== undefined && !(config.database ?? process.env.PGDATABASE)) {
+      return yield* refuse("database", "must be set together with credentials: its default is the name of the user")
     }
     // one that is never connected knows what the environment adds, and complains about what it cannot use
     const client = yield* Effect.orElse(
@@ -109,7 +107,7 @@ export const resolve = <R = never>(
       username: client.user,
       config: stream === undefined ? config : { ...config, stream },
       ...yield* parameters.resolve(pool, options, transactionPooling, refuse),
-      password: Effect.isEffect(password) ? password : undefined,
+      login: changing,
       raw: stream as (() => Raw) | undefined,
       preparedStatements,
       transactionPooling

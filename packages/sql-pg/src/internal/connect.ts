@@ -4,13 +4,13 @@
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import pg from "pg"
 import { Canceller } from "./cancel.js"
 import type { Target } from "./config.js"
 import { PgConnection } from "./connection.js"
-import { PasswordUnavailable } from "./errors.js"
+import { LoginUnavailable } from "./errors.js"
+import type { Login } from "./login.js"
 
 /** @internal */
 export const connector = <R>(target: Target<R>): Effect.Effect<PgConnection, unknown, R | Scope.Scope> => {
@@ -18,29 +18,26 @@ export const connector = <R>(target: Target<R>): Effect.Effect<PgConnection, unk
   // learnt from the first refusal, by all connections of the pool
   let parameters = { ...target.optional, ...target.parameters }
 
-  const dial = (password: string | undefined) =>
+  const dial = (login: Login) =>
     Effect.acquireRelease(
       Effect.sync(() => {
-        const config = password === undefined ? target.config : { ...target.config, password }
-        return new PgConnection(clientOf(config, parameters), canceller, target.preparedStatements)
+        const client = clientOf({ ...target.config, ...login }, parameters)
+        return new PgConnection(client, canceller, target.preparedStatements)
       }),
       (connection) => connection.close
     ).pipe(Effect.tap((connection) => connection.dial), closedWhenFailed)
 
-  const login = (password?: string) =>
-    Effect.catchAll(dial(password), (error) => {
+  const logIn = (login: Login) =>
+    Effect.catchAll(dial(login), (error) => {
       const refused = Object.keys(target.optional).filter((name) => messageOf(error).includes(name))
       if (refused.length === 0) return Effect.fail(error)
       parameters = { ...target.parameters }
-      return dial(password)
+      return dial(login)
     })
 
-  if (target.password === undefined) return login()
-  const password = Effect.matchCauseEffect(target.password, {
-    onFailure: (cause) => Effect.fail(new PasswordUnavailable(cause)),
-    onSuccess: (redacted) => Effect.succeed(Redacted.value(redacted))
-  })
-  const attempt = Effect.flatMap(password, login)
+  if (target.login === undefined) return logIn({})
+  const login = Effect.catchAllCause(target.login, (cause) => Effect.fail(new LoginUnavailable(cause)))
+  const attempt = Effect.flatMap(login, logIn)
   return Effect.catchIf(attempt, isRefusedPassword, () => attempt)
 }
 

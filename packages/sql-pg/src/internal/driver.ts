@@ -28,16 +28,23 @@ export const make = <R>(target: Target<R>, options: PgPoolOptions<any, any, R>):
     ["server.address", target.address.host],
     ["server.port", target.address.port]
   ],
-  begin,
+  begin: begin(target.local),
   transactionOptions: ["isolation", "accessMode", "deferrable"],
   sharing: Sharing.make(options)
 })
 
-const begin = ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): string =>
-  [
-    "BEGIN",
-    isolation === undefined ? "" : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
-    accessMode?.toUpperCase() ?? "",
-    deferrable === undefined ? "" : deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"
-  ]
-    .filter((word) => word !== "").join(" ")
+/** with the settings of the transaction: one text, and so one round trip */
+const begin =
+  (local: Readonly<Record<string, string>>) =>
+  ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): string => {
+    const words = [
+      "BEGIN",
+      isolation === undefined ? "" : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
+      accessMode?.toUpperCase() ?? "",
+      deferrable === undefined ? "" : deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"
+    ]
+    return [
+      words.filter((word) => word !== "").join(" "),
+      ...Object.entries(local).map(([name, value]) => `SET LOCAL ${name} = ${value}`)
+    ].join("; ")
+  }

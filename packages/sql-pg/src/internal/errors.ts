@@ -23,11 +23,11 @@ export class ClientError extends Error {
   }
 }
 
-/** the effect that gives the password has failed; nothing was dialled @internal */
-export class PasswordUnavailable extends Error {
+/** the effect that gives the password, or both user and password, has failed; nothing was dialled @internal */
+export class LoginUnavailable extends Error {
   constructor(cause: Cause.Cause<unknown>) {
     const error = Cause.squash(cause)
-    super(`the password could not be had: ${messageOf(error)}`, { cause: error })
+    super(`the login could not be had: ${messageOf(error)}`, { cause: error })
   }
 }
 
@@ -88,7 +88,7 @@ export const isOfPlan = ({ code, message, routine }: pg.DatabaseError): boolean 
 
 /** @internal */
 export const connectFault = (error: unknown): Pool.Fault => {
-  if (error instanceof PasswordUnavailable) return "transient"
+  if (error instanceof LoginUnavailable) return "transient"
   const { code = "", message = "" } = error as { readonly code?: string; readonly message?: string }
   if (code === "53300") return "refused"
   // an unknown database, a refused role or password, a missing privilege, a setting that the server does not know

@@ -12,8 +12,12 @@ import type { Refuse } from "./config.js"
 
 /** @internal */
 export interface Parameters {
+  /** sent at login, besides what `pg` knows of */
   readonly parameters: Readonly<Record<string, string>>
+  /** the one among them that not every server knows, and the pool can do without */
   readonly optional: Readonly<Record<string, string>>
+  /** what a proxy would refuse at login, and every transaction can set for itself */
+  readonly local: Readonly<Record<string, string>>
 }
 
 /** the largest number of milliseconds that the server takes */
@@ -25,6 +29,9 @@ const timeouts = {
   idleInTransactionTimeout: "idle_in_transaction_session_timeout",
   clientConnectionCheckInterval: "client_connection_check_interval"
 } as const
+
+/** they matter in transactions above all, where they can be set along with BEGIN */
+const localWhenPooling: ReadonlyArray<string> = ["lockTimeout", "idleInTransactionTimeout"]
 
 /** what is not a setting, or is said elsewhere */
 const elsewhere: Readonly<Record<string, string>> = {
@@ -45,6 +52,7 @@ export const resolve = <R>(
 ): Effect.Effect<Parameters, InvalidPoolConfig> =>
   Effect.gen(function*() {
     const parameters: Record<string, string> = {}
+    const local: Record<string, string> = {}
     const given: unknown = options.parameters ?? {}
     if (typeof given !== "object" || given === null) return yield* refuse("parameters", "must be an object")
     for (const [name, value] of Object.entries(given)) {
@@ -68,11 +76,12 @@ export const resolve = <R>(
       if (option === "clientConnectionCheckInterval" && isZero(value)) continue
       const millis = Math.ceil(yield* PoolConfig.bound(pool, option, value))
       if (millis > longest) return yield* refuse(option, `must be at most ${longest} milliseconds`)
-      parameters[name] = String(millis)
+      const where = transactionPooling && localWhenPooling.includes(option) ? local : parameters
+      where[name] = String(millis)
     }
     const untold = options.clientConnectionCheckInterval === undefined &&
       !transactionPooling && parameters.client_connection_check_interval === undefined
-    return { parameters, optional: untold ? { client_connection_check_interval: "5000" } : {} }
+    return { parameters, local, optional: untold ? { client_connection_check_interval: "5000" } : {} }
   })
 
 /** Effect reads a negative duration as zero; here it is a mistake */
