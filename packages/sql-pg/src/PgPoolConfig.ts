@@ -85,7 +85,10 @@ export interface PgPoolOptions<RS = never, RR = never, RP = never> extends SqlPo
    * and `DISCARD ALL` goes back to them. One that the server does not know is fatal.
    */
   readonly parameters?: Readonly<Record<string, string | number | boolean>> | undefined
-  /** How long a statement may wait for a lock (`lock_timeout`). Default: what the server says */
+  /**
+   * How long a statement may wait for a lock (`lock_timeout`); behind a transaction pooler only in transactions.
+   * Default: what the server says
+   */
   readonly lockTimeout?: Duration.DurationInput | undefined
   /**
    * How long a transaction may do nothing (`idle_in_transaction_session_timeout`) before the server cuts the connection.

@@ -150,6 +150,18 @@ const mutants: ReadonlyArray<Mutant> = [
     reason: "timed out"
   },
   {
+    name: "keeps what is idle for ever",
+    ignores: "idleTimeout",
+    row: "an idle connection is kept for `idleTimeout`, and closed after it",
+    reason: "timed out"
+  },
+  {
+    name: "sends twice what was not to be",
+    ignores: "retryUnsent",
+    row: "with `retryUnsent: false` it fails instead, and says that it was not executed",
+    reason: "wrong result"
+  },
+  {
     name: "repeats what was lost",
     statement: (statement) => Effect.retry(statement, { times: 1 }),
     row: "a statement that ran is ConnectionLost, and is not repeated behind its caller's back",

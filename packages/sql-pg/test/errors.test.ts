@@ -187,9 +187,18 @@ describe("what an error means", () => {
   it("after FATAL nobody knows what became of the statement, but for a session that was idle", () => {
     assert.deepStrictEqual(classify(serverError("57P01", "FATAL")), { _tag: "lost" })
     assert.deepStrictEqual(classify(serverError("25P03", "FATAL")), { _tag: "lost" })
+    assert.deepStrictEqual(classify(serverError("25P04", "FATAL")), { _tag: "lost" })
     assert.deepStrictEqual(classify(serverError("57P05", "FATAL")), { _tag: "unsent" })
+    assert.deepStrictEqual(classify(serverError("XX000", "PANIC")), { _tag: "lost" })
     assert.deepStrictEqual(classify(new Error("read ECONNRESET")), { _tag: "lost" })
     assert.deepStrictEqual(classify(undefined), { _tag: "lost" })
+  })
+
+  it("a session that the server ends is known by the code, in whatever language it says FATAL", () => {
+    for (const code of ["57P01", "57P02", "57P03", "57P04", "25P03", "25P04"]) {
+      assert.deepStrictEqual(classify(serverError(code, "ВАЖНО")), { _tag: "lost" }, code)
+    }
+    assert.deepStrictEqual(classify(serverError("57P05", "致命错误")), { _tag: "unsent" })
   })
 
   it("an Authentication error of a statement is one", () => {

@@ -2,6 +2,7 @@ import * as AcquireOptions from "@dbpool/core/AcquireOptions"
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import { refineErrors } from "@dbpool/sql/SqlPoolError"
 import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -143,7 +144,7 @@ describe("retryUnsent", () => {
 
   it.scoped("has one acquireTimeout for the waiting of both attempts, the pool's or the region's", () =>
     Effect.gen(function*() {
-      const waits = (patience: number, of: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
+      const waits = (patience: number, of: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, SqlError>) =>
         Effect.scoped(Effect.gen(function*() {
           const { pool, server, sql } = yield* makeOne({ acquireTimeout: "4 seconds" })
           server.on("slow", hang)

@@ -50,9 +50,18 @@ const reasons: Record<string, StatementReason> = {
 /** @internal */
 export const isServerError = (error: unknown): error is pg.DatabaseError => error instanceof pg.DatabaseError
 
-/** after FATAL the server closes the connection, without a word about what it was doing @internal */
+/** the server shuts down, was told to end the session, or ends it for its own timeouts */
+const endsSession = new Set(["57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04"])
+
+/**
+ * After FATAL the server closes the connection, without a word about what it was doing. It says the word in the language
+ * of its `lc_messages`, so those that matter most are known by their codes.
+ *
+ * @internal
+ */
 export const isFatal = (error: unknown): boolean =>
-  isServerError(error) && (error.severity === "FATAL" || error.severity === "PANIC")
+  isServerError(error) &&
+  (error.severity === "FATAL" || error.severity === "PANIC" || endsSession.has(error.code ?? ""))
 
 /** @internal */
 export const classify = (error: unknown): Driver.Failure => {

@@ -2,8 +2,11 @@ import * as AcquireOptions from "@dbpool/core/AcquireOptions"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type { Session } from "../../ContractDialect.js"
 import { equal, eventually, failsWith, isTrue, timed, within } from "./checks.js"
 import { group, row } from "./row.js"
+
+const idsOf = (sessions: ReadonlyArray<Session>) => sessions.map(({ id }) => String(id)).sort()
 
 /** @internal */
 export const leases = group("leases", [], [
@@ -144,6 +147,27 @@ export const leases = group("leases", [], [
       const after = yield* eventually(lab.sessions(client), (sessions) => sessions.length === 1, "one is left")
       yield* isTrue(after[0]!.id !== before!.id, "the same session is still there")
     })),
+  row(
+    "an idle connection is kept for `idleTimeout`, and closed after it",
+    ["sessions"],
+    (lab) =>
+      Effect.gen(function*() {
+        const client = yield* lab.open({ maxConnections: 3, idleTimeout: "3 seconds" })
+        yield* lab.fill(client)
+        const [took, exit] = yield* timed(Effect.gen(function*() {
+          const before = yield* lab.sessions(client)
+          // some pools look at theirs once a second
+          yield* Effect.sleep("1500 millis")
+          return [before, yield* lab.sessions(client)] as const
+        }))
+        const [before, after] = yield* exit
+        yield* equal(before.length, 3, "how many sessions there are")
+        // on a machine that slept for so long they may be gone
+        if (took < 2900) yield* equal(idsOf(after), idsOf(before), "the sessions after 1.5 s")
+        yield* eventually(lab.sessions(client), (sessions) => sessions.length === 0, "they are closed", 4000)
+        yield* lab.one(client)
+      })
+  ),
   row("a session keeps one connection for everything inside, statements of the client included", [
     "pool",
     "sessionState"
