@@ -190,6 +190,9 @@ describe("the layer", () => {
       const DbLive = PgPool.layerConfig({
         url: Config.redacted("DATABASE_URL"),
         maxConnections: Config.integer("DB_MAX").pipe(Config.withDefault(3)),
+        // all of them are there before anybody has to be quick
+        minConnections: 3,
+        initialize: "fill",
         acquireTimeout: Config.duration("DB_TIMEOUT"),
         idleTimeout: "10 minutes",
         applicationName: unique("app"),

@@ -153,13 +153,13 @@ layer(BouncerLive, { excludeTestServices: true, timeout: "2 minutes" })("behind 
   it.scoped("lockTimeout and idleInTransactionTimeout are set by each transaction, and end with it", () =>
     Effect.gen(function*() {
       const { names, pool, sql, table } = yield* makeTable(
-        yield* through({ maxConnections: 1, lockTimeout: "60 millis", idleInTransactionTimeout: "100 millis" })
+        yield* through({ maxConnections: 1, lockTimeout: "60 millis", idleInTransactionTimeout: "600 millis" })
       )
       const settings = sql`select current_setting('lock_timeout'), current_setting('transaction_isolation'),
         current_setting('idle_in_transaction_session_timeout')`.values
       const before = yield* settings
       const inside = pool.transaction({ isolation: "serializable", accessMode: "read only" })(settings)
-      assert.deepStrictEqual(yield* inside, [["60ms", "serializable", "100ms"]])
+      assert.deepStrictEqual(yield* inside, [["60ms", "serializable", "600ms"]])
       assert.deepStrictEqual(yield* settings, before)
       const insert = sql`insert into ${sql(table)} values (1, 'a')`
       const direct = yield* makePool()

@@ -1,4 +1,5 @@
 import * as SqlPool from "@dbpool/sql/SqlPool"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { equal, isTrue, refusedAs, timed, within } from "./checks.js"
@@ -10,10 +11,13 @@ const endsInTime = (lab: Lab, client: Client, statement: Effect.Effect<unknown, 
   Effect.gen(function*() {
     const [took, exit] = yield* timed(within(3000, statement, "a statement with a timeout of 150 ms"))
     yield* refusedAs(exit, "StatementTimeout", "the statement")
-    yield* isTrue(took > 140 && took < 1000, `a timeout of 150 ms took ${took} ms`)
+    yield* isTrue(took > 140 && took < 2000, `a timeout of 150 ms took ${took} ms`)
     yield* lab.quiet(client)
-    yield* within(1000, lab.one(client), "the next statement")
+    yield* within(2000, unhurried(lab.one(client)), "the next statement")
   })
+
+/** on a busy machine any statement may take 150 ms */
+const unhurried = SqlPool.withStatementTimeout(Duration.infinity)
 
 const only = (lab: Lab, client: Client) => Effect.map(lab.sessions(client), (sessions) => sessions.map(({ id }) => id))
 
@@ -24,7 +28,7 @@ export const timeouts = group("statement timeouts", ["cancel", "sessions", "pool
     (lab) =>
       Effect.gen(function*() {
         const client = yield* lab.open({ maxConnections: 1, statementTimeout: "150 millis" })
-        yield* lab.one(client)
+        yield* unhurried(lab.one(client))
         const before = yield* only(lab, client)
         yield* endsInTime(lab, client, lab.sleep(client))
         yield* equal(yield* only(lab, client), before, "the pool's sessions")
@@ -55,7 +59,7 @@ export const timeouts = group("statement timeouts", ["cancel", "sessions", "pool
         yield* endsInTime(
           lab,
           client,
-          client.sql.withTransaction(Effect.zipRight(lab.insert(client, table, 1), lab.sleep(client)))
+          client.sql.withTransaction(Effect.zipRight(unhurried(lab.insert(client, table, 1)), lab.sleep(client)))
         )
         yield* equal(yield* table.names, [], "the table")
       })
