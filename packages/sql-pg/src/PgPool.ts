@@ -15,6 +15,7 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Channels from "./internal/channels.js"
@@ -33,7 +34,7 @@ export type {
    */
   Credentials,
   /**
-   * Every option as a value or as a `Config` of it.
+   * Every option as a value or as a `Config` of it, or all of them as one `Config`.
    *
    * @since 0.1.0
    * @category models
@@ -183,7 +184,7 @@ export const layer = <RS = never, RR = never, RP = never>(
 > => provided(make(options), everything)
 
 /**
- * `layer` with options from the configuration; values and `Config`s mix. Fails as `make` does, and with `ConfigError`.
+ * `layer` with options from the configuration; values and `Config`s mix, inside records too. Fails as `make` does, and with `ConfigError`.
  *
  * @example
  * ```ts
@@ -216,6 +217,7 @@ export const layerConfig = <RS = never, RR = never, RP = never>(
  * ```ts
  * import * as PgPool from "@dbpool/sql-pg/PgPool"
  * import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
  *
  * class Orders extends PgPool.Tag("app/Orders")<Orders>() {}
  *
@@ -257,11 +259,25 @@ export const layerOfConfig = <I, RS = never, RR = never, RP = never>(
   provided(Effect.flatMap(read(config), make), only(tag))
 
 const read = <RS, RR, RP>(config: PgPoolConfig<RS, RR, RP>): Effect.Effect<PgPoolOptions<RS, RR, RP>, ConfigError> =>
+  (Config.isConfig(config) ?
+    config :
+    readAll(
+      { ...config },
+      (value) => hasConfigs(value) ? readAll(value, Effect.succeed) : Effect.succeed(value)
+    )) as Effect.Effect<PgPoolOptions<RS, RR, RP>, ConfigError>
+
+/** a record; an effect that needs a `Config` has one inside as well */
+const hasConfigs = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  Predicate.isRecord(value) && Object.getPrototypeOf(value) === Object.prototype &&
+  Object.values(value).some(Config.isConfig)
+
+const readAll = (
+  config: Readonly<Record<string, unknown>>,
+  other: (value: unknown) => Effect.Effect<unknown, ConfigError>
+) =>
   Effect.all(Object.fromEntries(
-    Object.entries<unknown>(config).map((
-      [option, value]
-    ) => [option, Config.isConfig(value) ? value : Effect.succeed(value)])
-  )) as Effect.Effect<PgPoolOptions<RS, RR, RP>, ConfigError>
+    Object.entries(config).map(([option, value]) => [option, Config.isConfig(value) ? value : other(value)])
+  ))
 
 const everything = (pool: PgPool) =>
   Context.make(PgPool, pool).pipe(

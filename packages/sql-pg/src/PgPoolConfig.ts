@@ -138,13 +138,34 @@ export interface PgPoolOptions<RS = never, RR = never, RP = never> extends SqlPo
 }
 
 /**
- * Every option as a value or as a `Config` of it. Functions, and effects that are no `Config`, stay what they are.
+ * Every option as a value or as a `Config` of it, or all of them as one `Config`. The records among them may have `Config`s
+ * inside. Functions, and effects that are no `Config`, stay what they are.
+ *
+ * @example
+ * ```ts
+ * import type * as PgPoolConfig from "@dbpool/sql-pg/PgPoolConfig"
+ * import * as Config from "effect/Config"
+ *
+ * const config: PgPoolConfig.PgPoolConfig = {
+ *   host: Config.string("DB_HOST"),
+ *   database: "shop",
+ *   credentials: { username: Config.string("DB_USER"), password: Config.redacted("DB_PASSWORD") },
+ *   parameters: { search_path: Config.string("DB_SCHEMA"), TimeZone: "UTC" }
+ * }
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
-export type PgPoolConfig<RS = never, RR = never, RP = never> = {
-  readonly [K in keyof PgPoolOptions]:
-    | PgPoolOptions<RS, RR, RP>[K]
-    | Config.Config<PgPoolOptions<RS, RR, RP>[K]>
-}
+export type PgPoolConfig<RS = never, RR = never, RP = never> =
+  | Config.Config<PgPoolOptions<RS, RR, RP>>
+  | {
+    readonly [K in keyof PgPoolOptions]:
+      | PgPoolOptions<RS, RR, RP>[K]
+      | Config.Config<PgPoolOptions<RS, RR, RP>[K]>
+      | (K extends "credentials" | "parameters" | "spanAttributes" | "ssl" | "types" ? Inside<PgPoolOptions[K]> : never)
+  }
+
+type Inside<A> = A extends Effect.Effect<any, any, any> ? never
+  : A extends object ? { readonly [K in keyof A]: A[K] | Config.Config<A[K]> }
+  : never

@@ -100,6 +100,58 @@ describe("PgClient", () => {
     }))
 })
 
+/** what the official layers take, ours take */
+const unknown: Exclude<keyof PgClient.PgClientConfig, keyof PgPool.PgPoolOptions> extends never ? true : false = true
+const layerOf = (config: PgClient.PgClientConfig) => PgPool.layer(config)
+const layerConfigOf = (config: Config.Config.Wrap<PgClient.PgClientConfig>) => PgPool.layerConfig(config)
+
+describe("the configuration of @effect/sql-pg", () => {
+  const settings = Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const [row] = yield* sql<{ readonly app: string }>`select current_setting('application_name') as app`
+    const { config } = yield* PgClient.PgClient
+    return { ...row, team: config.spanAttributes?.team, max: config.maxConnections }
+  })
+  const env = ConfigProvider.fromMap(new Map([["APP", "from_env"], ["TEAM", "blue"], ["MAX", "2"], ["PASSWORD", "x"]]))
+
+  it.scopedLive("is taken as it is, as one Config, and with Configs inside", () =>
+    Effect.gen(function*() {
+      assert.isTrue(unknown)
+      const { url } = yield* server
+      const [app, team, max] = [Config.string("APP"), Config.string("TEAM"), Config.integer("MAX")]
+      const secret = Config.succeed(Redacted.make(url))
+      const ways = [
+        layerOf({
+          url: Redacted.make(url),
+          applicationName: "from_env",
+          spanAttributes: { team: "blue" },
+          maxConnections: 2
+        }),
+        layerConfigOf(
+          Config.all({ url: secret, applicationName: app, spanAttributes: Config.all({ team }), maxConnections: max })
+        ),
+        layerConfigOf({ url: secret, applicationName: app, spanAttributes: { team }, maxConnections: max }),
+        PgPool.layerConfig({
+          url: Redacted.make(url),
+          applicationName: app,
+          spanAttributes: { team, size: 2 },
+          parameters: { TimeZone: "UTC", search_path: app },
+          setup: () => Effect.void,
+          // no Config, though there is one in it
+          password: Effect.map(Config.string("PASSWORD"), () => Redacted.make(new URL(url).password)),
+          maxConnections: 2
+        })
+      ]
+      for (const way of ways) {
+        assert.deepStrictEqual(yield* Effect.provide(settings, way).pipe(Effect.withConfigProvider(env)), {
+          app: "from_env",
+          team: "blue",
+          max: 2
+        })
+      }
+    }))
+})
+
 class Orders extends PgPool.Tag("test/Orders")<Orders>() {}
 class Reports extends SqlPool.Tag("test/Reports")<Reports>() {}
 
