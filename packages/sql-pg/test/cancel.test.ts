@@ -166,6 +166,37 @@ describe("a cancel", () => {
       yield* absent(admin, app)
     }))
 
+  it.scopedLive("whose socket cannot even be made costs the connection, and no later cancel", () =>
+    Effect.gen(function*() {
+      let broken = false
+      const stream = () => {
+        if (broken) throw new Error("no more sockets")
+        return new net.Socket()
+      }
+      const { admin, app, pool } = yield* makePool({ maxConnections: 1, resetTimeout: "10 seconds", stream })
+      const interrupted = (sql: string) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.fork(pool.use((connection) => connection.query(sql)))
+          yield* running(admin, app, "pg_sleep")
+          yield* Fiber.interrupt(fiber)
+        })
+      for (let i = 0; i < 3; i++) {
+        const [took] = yield* timed(Effect.gen(function*() {
+          broken = false
+          yield* pool.use((connection) => connection.query("select 1"))
+          broken = true
+          yield* interrupted("select pg_sleep(0.4)")
+          yield* eventually(pool.stats, ({ open }) => open === 0, "the connection is closed")
+          yield* absent(admin, app)
+        }))
+        assert.isBelow(took, 5000)
+      }
+      broken = false
+      yield* interrupted(slow)
+      yield* pool.use((connection) => connection.query("select 1"))
+      assert.strictEqual((yield* pool.stats).opened, 4)
+    }))
+
   it.scopedLive("takes its turn: two are under way at once, and those given up leave nothing behind", () =>
     Effect.gen(function*() {
       const hole = yield* BlackHole.make

@@ -1,5 +1,8 @@
+import type { AcquireError } from "@dbpool/core/PoolError"
+import type { QueryError } from "@dbpool/sql/SqlPoolError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import type * as pg from "pg"
 import { failsWith, makePool, makeTable } from "./support.js"
 
@@ -83,16 +86,23 @@ describe("a statement", () => {
 
   it.scopedLive("whose rows a type parser refuses fails, and the connection goes on", () =>
     Effect.gen(function*() {
-      const types = {
-        getTypeParser: () => () => {
-          throw new Error("what is that?")
-        }
+      const refuse = (): never => {
+        throw new Error("what is that?")
       }
-      const { pool, sql } = yield* makePool({ maxConnections: 1, types: types as never })
-      const error = yield* failsWith(pool.use((connection) => connection.query("select 1")), "StatementError")
-      assert.include(error.message, "what is that?")
-      assert.deepStrictEqual(yield* sql`do 'begin end'`, [])
-      assert.strictEqual((yield* pool.stats).opened, 1)
+      // the parser itself, and what looks for one
+      for (const getTypeParser of [() => refuse, refuse]) {
+        const { pool, sql } = yield* makePool({ maxConnections: 1, types: { getTypeParser } as never })
+        const ways: ReadonlyArray<Effect.Effect<unknown, AcquireError | QueryError>> = [
+          pool.use((connection) => connection.query("select 1")),
+          pool.use((connection) => connection.query("select $1::int", [1])),
+          Stream.runDrain(pool.stream((connection) => connection.stream("select generate_series(1, 300)")))
+        ]
+        for (const way of ways) {
+          assert.include((yield* failsWith(way, "StatementError")).message, "what is that?")
+        }
+        assert.deepStrictEqual(yield* sql`do 'begin end'`, [])
+        assert.strictEqual((yield* pool.stats).opened, 1)
+      }
     }))
 
   it.scopedLive("runs in the transaction's isolation level and access mode, deferrable if asked for", () =>

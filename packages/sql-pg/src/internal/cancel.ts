@@ -37,14 +37,15 @@ export class Canceller {
       this.waiting.delete(start)
     }
     const start = () => {
-      this.underWay++
       let report: ((error: unknown) => void) | undefined = done
-      const call = cancelSocket.open(client, connected, this.raw, message(client as unknown as Session), (error) => {
+      const ended = (error: unknown) => {
         clearTimeout(timer)
         this.underWay--
         this.next()
         report?.(error)
-      })
+      }
+      const call = this.open(client, connected, ended)
+      this.underWay++
       const timer = setTimeout(() => call.destroy(new Error(`no answer to a cancel within ${patience} ms`)), patience)
       stop = () => {
         report = undefined
@@ -54,6 +55,16 @@ export class Canceller {
     this.waiting.add(start)
     this.next()
     return () => stop()
+  }
+
+  /** a program's own way to make sockets may throw: then there is none to be had */
+  private open(client: pg.Client, connected: net.Socket, ended: (error: unknown) => void): cancelSocket.Call {
+    try {
+      return cancelSocket.open(client, connected, this.raw, message(client as unknown as Session), ended)
+    } catch (error) {
+      setImmediate(() => ended(error))
+      return { destroy: () => {} }
+    }
   }
 
   private next(): void {

@@ -12,6 +12,11 @@ export interface Raw extends Duplex {
   readonly connect: (port: number, host: string) => unknown
 }
 
+/** a message on its way @internal */
+export interface Call {
+  readonly destroy: (error?: Error) => void
+}
+
 const requestTls = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 /**
@@ -25,7 +30,7 @@ export const open = (
   raw: (() => Raw) | undefined,
   message: Buffer,
   ended: (error: unknown) => void
-): { readonly destroy: (error?: Error) => void } => {
+): Call => {
   let failure: unknown = undefined
   let socket: Duplex = dial(client, connected, raw)
   const fails = (error: unknown) => {

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import type { CustomTypesConfig } from "pg"
 import pg from "pg"
 import { parse } from "pg-connection-string"
 import type { PgPoolOptions } from "../PgPoolConfig.js"
@@ -84,7 +85,7 @@ export const resolve = <R = never>(
         ...fixed,
         // a copy: `pg` hides the key in it
         ssl: typeof options.ssl === "object" ? { ...options.ssl } : options.ssl,
-        types: options.types,
+        types: options.types === undefined ? undefined : harmless(options.types),
         application_name: options.applicationName
       }),
       keepAlive: options.keepAlive ?? true,
@@ -113,6 +114,19 @@ export const resolve = <R = never>(
       transactionPooling
     }
   })
+
+/** What looks for a parser may throw where nothing but the process would hear of it; a parser may. */
+const harmless = (types: CustomTypesConfig): CustomTypesConfig => ({
+  getTypeParser: (id: number, format?: any): any => {
+    try {
+      return types.getTypeParser(id, format)
+    } catch (error) {
+      return () => {
+        throw error
+      }
+    }
+  }
+})
 
 /** `connectionTTL` is `maxLifetime` @internal */
 export const lifetime = <R>(

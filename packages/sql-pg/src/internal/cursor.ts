@@ -46,25 +46,36 @@ const open = (
     return attempt
   })
 
+/** what `pg` tells the statement that runs */
+interface Receiver {
+  handleDataRow: (message: unknown) => void
+  handleCopyInResponse: (wire: { readonly sendCopyFail: (why: string) => void }) => void
+  handleCopyData: () => void
+}
+
 class Portal implements Sent {
   wanted = true
   private readonly cursor: Cursor
   private reading = false
   /** the server has answered with an error, and closes the portal by itself */
   private failed = false
-  /** thrown by a type parser; `pg-cursor` would let it end the process */
+  /** what came and cannot be read: `pg-cursor` would let it end the process */
   private unreadable: ClientError | undefined = undefined
 
   constructor(private readonly line: Line, sql: string, params: ReadonlyArray<unknown>) {
     const cursor = new Cursor(sql, params as Array<unknown>)
-    const rows = cursor as unknown as { handleDataRow: (message: unknown) => void }
-    const handleDataRow = rows.handleDataRow.bind(cursor)
-    rows.handleDataRow = (message) => {
+    const receiver = cursor as unknown as Receiver
+    const handleDataRow = receiver.handleDataRow.bind(cursor)
+    receiver.handleDataRow = (message) => {
       try {
         handleDataRow(message)
       } catch (cause) {
         this.unreadable ??= new ClientError(cause)
       }
+    }
+    receiver.handleCopyInResponse = (wire) => wire.sendCopyFail("a stream has nothing to send")
+    receiver.handleCopyData = () => {
+      this.unreadable ??= new ClientError(new Error("COPY answers with no rows"))
     }
     this.cursor = cursor
     line.send(cursor as never, this)
