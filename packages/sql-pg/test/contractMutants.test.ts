@@ -28,8 +28,8 @@ interface Mutant {
   readonly break?: (client: Client) => Partial<Client>
   /** what becomes of its statements, where that is what it does wrong */
   readonly statement?: (statement: Statement<any>) => unknown
-  /** what it was told and does not heed */
-  readonly ignores?: keyof ContractDialect.PoolSettings
+  /** what it does, whatever it was told */
+  readonly told?: Partial<ContractDialect.PoolSettings>
   readonly row: string
   readonly reason: Reason
 }
@@ -139,25 +139,31 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "leaves to the next what the last one did to the session",
-    ignores: "reset",
+    told: { reset: undefined },
     row: "with `reset: \"session\"` a variable does not reach the next borrower",
     reason: "wrong result"
   },
   {
     name: "has all the time in the world",
-    ignores: "statementTimeout",
+    told: { statementTimeout: undefined },
     row: "`statementTimeout` ends a statement on the server, and its connection is lent again",
     reason: "timed out"
   },
   {
     name: "keeps what is idle for ever",
-    ignores: "idleTimeout",
+    told: { idleTimeout: undefined },
     row: "an idle connection is kept for `idleTimeout`, and closed after it",
     reason: "timed out"
   },
   {
+    name: "gives up what was not sent",
+    told: { retryUnsent: false },
+    row: "a statement that was not sent is sent on another connection, once",
+    reason: "wrong result"
+  },
+  {
     name: "sends twice what was not to be",
-    ignores: "retryUnsent",
+    told: { retryUnsent: undefined },
     row: "with `retryUnsent: false` it fails instead, and says that it was not executed",
     reason: "wrong result"
   },
@@ -217,7 +223,7 @@ describe("a client that", () => {
       Effect.gen(function*() {
         const layer: ContractDialect.Dialect["layer"] = (settings) =>
           Layer.map(
-            right.layer(mutant.ignores === undefined ? settings : { ...settings, [mutant.ignores]: undefined }),
+            right.layer({ ...settings, ...mutant.told }),
             (context) =>
               Context.add(context, SqlClient.SqlClient, mutate(mutant, Context.get(context, SqlClient.SqlClient)))
           )

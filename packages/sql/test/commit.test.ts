@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import type { FakeConnection } from "./server.js"
 import { deaf, FakeServer, hang, lose, refuse, unsent } from "./server.js"
@@ -50,6 +51,24 @@ describe("a transaction", () => {
       yield* Fiber.join(next)
       assert.deepStrictEqual(server.data, [])
     }))
+
+  for (const uninterruptible of [false, true]) {
+    const where = uninterruptible ? ", where nothing can be interrupted either" : ""
+    it.scoped(`is lost when a stream in it was given up and the server never ends it, but does not hang${where}`, () =>
+      Effect.gen(function*() {
+        const { pool, server, sql } = yield* makeOne({ resetTimeout: "5 seconds" })
+        server.on("many", deaf)
+        const stream = Effect.timeoutOption(Effect.interruptible(Stream.runDrain(sql`many`.stream)), "1 second")
+        const transaction = pool.withTransaction(Effect.zipRight(sql`insert a`, stream))
+        const fiber = yield* start(Effect.exit(uninterruptible ? Effect.uninterruptible(transaction) : transaction))
+        yield* TestClock.adjust("5999 millis")
+        assert.isNull(fiber.unsafePoll())
+        yield* TestClock.adjust("1 millis")
+        assert.isTrue((yield* failsWith(Effect.flatten(Fiber.join(fiber)), "ConnectionLost")).inTransaction)
+        assert.notInclude(server.sentOn(1), "COMMIT")
+        yield* sql`select 1`
+      }))
+  }
 
   it.scoped("passes isolation level and access mode to BEGIN", () =>
     Effect.gen(function*() {

@@ -92,8 +92,17 @@ export class Level implements Channel {
 
   /** waits for the statements that are still under way, and lets no more in */
   get finish(): Effect.Effect<void, QueryError | CommitFailed> {
-    const { connection, dialect: { name: pool } } = this.member
-    const quiet = Effect.suspend(() => connection.condition() === "busy" ? connection.cancel : Effect.void)
+    const { connection, dialect: { config: { resetTimeout }, name: pool } } = this.member
+    // what a stream has left behind; on a network gone deaf its end would never be heard of
+    const quiet = Effect.suspend(() =>
+      connection.condition() !== "busy" ? Effect.void : Effect.timeoutFail(Effect.interruptible(connection.cancel), {
+        duration: resetTimeout,
+        onTimeout: () => {
+          connection.destroy()
+          return new Error(`the statement before the end was not over within ${resetTimeout} ms`)
+        }
+      })
+    )
     return this.mutex.withLock(
       Effect.suspend((): Effect.Effect<void, QueryError | CommitFailed> =>
         this.spoiled === undefined
