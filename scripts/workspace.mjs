@@ -79,8 +79,11 @@ export const install = async () => {
   const { args, command } = pnpmCommand(version)
   // Without a terminal pnpm would refuse to replace a node_modules made with other settings.
   const installArgs = ["install", "--frozen-lockfile", "--config.confirm-modules-purge=false"]
+  // What `npx --package=...` was told would hold for the npx here, too.
+  const { npm_config_package: _, ...env } = process.env
   const { code, output, signalled } = await run(command, [...args, ...installArgs], {
     cwd: root,
+    env,
     quiet: true,
     shell: onWindows
   })
