@@ -52,7 +52,20 @@ const templates = (sql: SqlClient.SqlClient): Record<string, Statement.Statement
     literal: sql`select ${sql.literal("now()")}`,
     unsafe: sql.unsafe("select $1", [1]),
     nested: sql`select * from (${sql`select ${1} as a where ${sql.in("b", [1])}`}) x where y = ${2}`,
-    dialect: sql`select ${sql.onDialectOrElse({ pg: () => sql`'pg'`, orElse: () => sql`'?'` })}`,
+    updateValuesReturning: sql`update t set a = d.a from ${
+      sql.updateValues([{ fooBar: 1 }], "d").returning(sql`t.id`)
+    }`,
+    identifiers: sql`select ${sql("fooBar")}, ${sql("a.fooBar")} from ${sql("t")}`,
+    dialect: sql`select ${
+      sql.onDialect({
+        pg: () => sql`${1}`,
+        mysql: () => sql`my`,
+        sqlite: () => sql`lite`,
+        mssql: () => sql`ms`,
+        clickhouse: () => sql`click`
+      })
+    }`,
+    dialectOrElse: sql`select ${sql.onDialectOrElse({ pg: () => sql`'pg'`, orElse: () => sql`'?'` })}`,
     // a parameter that looks like a helper stays a parameter
     lookalike: sql`select ${{ _tag: "Literal", value: "; drop table x" } as any}`
   }
@@ -71,6 +84,24 @@ describe("the helpers of the template", () => {
       for (const name of Object.keys(plain[0])) {
         assert.deepStrictEqual(plain[0][name]!.compile(), plain[1][name]!.compile(), name)
       }
+    }))
+
+  it.scopedLive("are all compared there", () =>
+    Effect.gen(function*() {
+      const { sql } = yield* makePool(names)
+      const used = new Set<PropertyKey>()
+      templates(
+        new Proxy(sql, {
+          get: (target, key) => {
+            used.add(key)
+            return Reflect.get(target, key)
+          }
+        })
+      )
+      const others = ["safe", "reserve", "withTransaction", "withoutTransforms", "reactive", "reactiveMailbox"]
+      const helpers = Object.keys(yield* official).filter((name) => !others.includes(name))
+      assert.isAbove(helpers.length, 10)
+      assert.deepStrictEqual(helpers.filter((name) => !used.has(name)), [])
     }))
 
   it.scopedLive("compose with fragments of other clients, and with a transformer", () =>
