@@ -175,7 +175,7 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "shares nothing",
-    ignores: "sharing",
+    told: { sharing: undefined },
     row: "more single statements are under way than there are connections, and a shared connection is leased once",
     reason: "wrong result"
   },

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { eventually, failsWith, makePool, makeProxy, makeTable, pidOf, quiet, running, timed } from "./support.js"
@@ -102,6 +103,35 @@ describe("a stream", () => {
         yield* sql`delete from ${sql(table)} where id > 1`
       }))
       assert.deepStrictEqual(yield* names, ["a1"])
+    }))
+
+  it.scopedLive("that reads ahead leaves its transaction usable too, unless the server takes long", () =>
+    Effect.gen(function*() {
+      const { admin, app, pool, sql } = yield* makePool({ maxConnections: 1 })
+      const asleep = eventually(
+        admin("select pid from pg_stat_activity where application_name = $1 and wait_event = 'PgSleep'", [app]),
+        (rows) => rows.length === 1,
+        "the server sleeps"
+      )
+      /** a transaction in which a stream is ended while the server reads the next batch for so long */
+      const transaction = (seconds: number) =>
+        Effect.exit(pool.withTransaction(
+          sql`select case when n = 129 then pg_sleep(${seconds}) end from generate_series(1, 1000) n`.stream.pipe(
+            Stream.bufferChunks({ capacity: 1 }),
+            Stream.mapEffect(() => asleep),
+            Stream.take(1),
+            Stream.runDrain,
+            Effect.zipRight(sql`select 1`)
+          )
+        ))
+      const exits = yield* Effect.replicateEffect(transaction(0.05), 10)
+      // on a busy machine they may take longer
+      assert.isAbove(exits.filter(Exit.isSuccess).length, 5)
+      const [took, exit] = yield* timed(transaction(30))
+      yield* failsWith(Effect.flatten(exit), "StatementError")
+      assert.isBelow(took, 5000)
+      yield* quiet(admin, app)
+      assert.strictEqual((yield* pool.stats).opened, 1)
     }))
 
   it.scopedLive("transforms names, chunk by chunk", () =>

@@ -13,6 +13,9 @@ import type { Line, Sent } from "./line.js"
 
 const batch = 128
 
+/** a batch that is being read when its stream ends gets that long, where a cancel would cost the whole transaction */
+const grace = 100
+
 /** @internal */
 export const stream = (
   line: Line,
@@ -94,11 +97,18 @@ class Portal implements Sent {
     })
   })
 
-  /** An interrupted read goes on at the server until it is cancelled; without one the portal closes at once. */
+  /**
+   * Without a read the portal closes at once. With one, which a stream that reads ahead has when it is ended early, the
+   * server goes on to the end of the batch, unless it is cancelled.
+   */
   close(): void {
     if (this.failed || this.line.isFree || this.line.isBroken !== undefined) return
     this.cursor.close(() => {})
     this.line.leaves(this)
-    if (!this.reading) this.line.endsByItself()
+    if (this.reading && this.line.transactionStatus() === "none") return
+    this.line.endsByItself()
+    if (!this.reading) return
+    const timer = setTimeout(() => this.line.overruns(), grace)
+    this.line.whenOver(() => clearTimeout(timer))
   }
 }

@@ -139,6 +139,17 @@ export class Line {
     this.ending = true
   }
 
+  /** calls back when what runs is over, or the line broken */
+  whenOver(listener: () => void): void {
+    this.onChange.add(listener)
+  }
+
+  /** what should have ended by itself has not: it is cancelled, unless it must not be */
+  overruns(): void {
+    this.ending = false
+    this.abandon()
+  }
+
   /** the server answered with an error */
   fails(error: unknown): void {
     if (isFatal(error)) this.breaks(error)
