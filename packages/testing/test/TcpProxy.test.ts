@@ -113,6 +113,23 @@ describe("TcpProxy", () => {
       yield* received(client, "AGAIN")
     }))
 
+  it.scopedLive("cut ends, though a goodbye is passed on at that very moment", () =>
+    Effect.gen(function*() {
+      const { proxy } = yield* make
+      yield* proxy.delay(20)
+      for (let i = 0; i < 20; i++) {
+        const clients = yield* Effect.replicateEffect(connect(proxy), 3)
+        for (const { socket } of clients) socket.end()
+        // the timers that hold back the goodbyes fire along with this one
+        yield* Effect.sleep(17 + i % 6)
+        yield* Effect.timeoutFail(Effect.disconnect(proxy.cut), {
+          duration: "5 seconds",
+          onTimeout: () => new Error("it has not ended")
+        })
+        assert.strictEqual((yield* proxy.counts).open, 0)
+      }
+    }))
+
   it.scopedLive("delay holds back every byte, each way and in order, the end included", () =>
     Effect.gen(function*() {
       const { proxy } = yield* make

@@ -109,12 +109,20 @@ class Link {
     }
   }
 
-  readonly reset: Effect.Effect<void> = Effect.suspend(() => {
-    const closed = [this.client, this.upstream].filter((socket) => !socket.closed).map((socket) =>
-      Effect.async<void>((resume) => void socket.once("close", () => resume(Effect.void)))
-    )
+  /** ends with the last of both sides to close; one that is closing already may have closed a moment later */
+  readonly reset: Effect.Effect<void> = Effect.async<void>((resume) => {
+    const open = new Set([this.client, this.upstream].filter((socket) => !socket.closed))
+    const isOver = () => {
+      if (open.size === 0) resume(Effect.void)
+    }
+    for (const socket of open) {
+      socket.once("close", () => {
+        open.delete(socket)
+        isOver()
+      })
+    }
     this.end()
-    return Effect.all(closed, { concurrency: "unbounded", discard: true })
+    isOver()
   })
 
   private end(): void {
@@ -122,7 +130,8 @@ class Link {
     for (const timer of this.timers) clearTimeout(timer)
     this.timers.clear()
     for (const socket of [this.client, this.upstream]) {
-      if (socket.connecting) socket.destroy()
+      // one that is saying goodbye cannot be reset: the system refuses, and it would never close
+      if (socket.connecting || socket.writableEnded) socket.destroy()
       else if (!socket.destroyed) socket.resetAndDestroy()
     }
     this.owner.closed()
