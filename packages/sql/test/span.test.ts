@@ -82,7 +82,7 @@ describe("spans", () => {
           { span: "sql.execute", millis: 3000, failed: false }
         ])
       }
-      assert.deepStrictEqual([...attributes[0]!], [["pool.name", "test"]])
+      assert.deepStrictEqual([...attributes[0]!], [["db.client.connection.pool.name", "test"]])
     }))
 
   it.scoped("so have one that connects, a lease, and a transaction, but no statement inside it", () =>
