@@ -171,7 +171,7 @@ const during = <C, A, E, R>(
       return Effect.failCause(cause)
     },
     onSuccess: (a) => {
-      hold.end()
+      hold.end(true)
       return Effect.succeed(a)
     }
   })
