@@ -63,11 +63,16 @@ export class Sender {
     if (typeof sql !== "string" || !Array.isArray(params)) {
       throw new ClientError(new TypeError("a statement is a text and an array of parameters"))
     }
-    const options = isText
-      ? { sql: Parameters.format(sql, params, this.dialect), rowsAsArray: asArrays, ...(isOwn ? plainRows : {}) }
-      : { sql, values: params.map(Parameters.toSend), rowsAsArray: asArrays }
     const wasOpen = this.status.inTransaction
-    const command = isText ? this.wire.query(options) : this.wire.execute(options)
+    // options would be copied, which costs as much as sending the statement
+    const what = asArrays ? { sql, rowsAsArray: true } : sql
+    const command = isText
+      ? this.wire.query({
+        sql: Parameters.format(sql, params, this.dialect),
+        rowsAsArray: asArrays,
+        ...(isOwn ? plainRows : {})
+      })
+      : this.wire.execute(what, params.map(Parameters.toSend))
     if (!isText) expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
     let isOver = false
     const over = (error?: unknown) => {
@@ -77,7 +82,7 @@ export class Sender {
         this.committedImplicitly = error === undefined && !this.status.inTransaction && !byHand.test(sql)
       }
       const next = isServerError(error) && running.wanted
-        ? this.insteadOf(statement, error, () => this.wire.unprepare(options))
+        ? this.insteadOf(statement, error, () => this.wire.unprepare(what))
         : undefined
       if (next === undefined) return ends(error)
       running.answered = false

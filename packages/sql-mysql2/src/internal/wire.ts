@@ -51,8 +51,8 @@ export interface Wire {
   readonly reset: (done: (error: unknown) => void) => Command
   readonly changeUser: (options: object, done: (error: unknown) => void) => Command
   readonly query: (options: object) => Command
-  readonly execute: (options: object) => Command
-  readonly unprepare: (options: object) => void
+  readonly execute: (what: string | object, values: ReadonlyArray<unknown>) => Command
+  readonly unprepare: (what: string | object) => void
   readonly pause: () => void
   readonly resume: () => void
 }
