@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import type { TestOptions } from "./support.js"
-import { hold, makePool, settle, start, use, warm } from "./support.js"
+import { hold, makePool, refusal, settle, start, use, warm } from "./support.js"
 
 const keep: TestOptions = { idleTimeout: Duration.infinity, validate: undefined }
 
@@ -151,6 +151,21 @@ describe("maxLifetime, soft", () => {
       yield* TestClock.adjust("70 seconds")
       assert.strictEqual(yield* use(pool), 1)
       yield* server.limit(Infinity)
+    }))
+
+  it.scoped("is tried again when the connect fails, so that an outage which nobody else notices comes to an end", () =>
+    Effect.gen(function*() {
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server, { maxUses: 2 })
+      yield* use(pool)
+      yield* server.next("connect", { fails: refusal("connection refused") })
+      yield* use(pool)
+      yield* settle
+      assert.deepInclude(yield* pool.health, { _tag: "Degraded", reason: "outage" })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* pool.health)._tag, "Ready")
+      assert.strictEqual(yield* use(pool), 2)
+      assert.strictEqual(server.calls.connect, 3)
     }))
 })
 

@@ -47,7 +47,8 @@ export class Replacement<C> {
   failed(entry: Entry<C>): void {
     if (this.opening !== entry) return
     this.opening = undefined
-    this.target = undefined
+    // still owed, at the pace of the outage: it may be the only one who ever finds out that the server is back
+    this.owed = 1
   }
 
   closed(entry: Entry<C>): void {
