@@ -69,6 +69,10 @@ describe("the service of docs/observability.md", () => {
       for (const name of names) {
         assert.match(text, new RegExp(`^db_client_${name}\\{.*pool_name="main".*\\} \\d`, "m"))
       }
+      assert.match(
+        text,
+        /^db_client_operation_duration_seconds_count\{.*db_system_name="postgresql".*pool_name="main".*\} 1$/m
+      )
     }).pipe(Effect.provide(live)))
 
   it.scopedLive("is ready while it can serve, not ready when its database is gone, and says why", () =>

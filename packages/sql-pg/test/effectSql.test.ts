@@ -252,8 +252,8 @@ describe("spans", () => {
       []
     const tracer = Tracer.make({
       context: (f) => f(),
-      span: (name, parent, context, links, startTime, kind) => {
-        const attributes = new Map<string, unknown>()
+      span: (name, parent, context, links, startTime, kind, own) => {
+        const attributes = new Map<string, unknown>(Object.entries(own?.attributes ?? {}))
         return {
           _tag: "Span",
           name,
@@ -285,9 +285,10 @@ describe("spans", () => {
     yield* select.withoutTransform
     yield* select.unprepared
     yield* Stream.runDrain(select.stream)
+    yield* sql.withTransaction(sql.withTransaction(select))
   })
 
-  it.scopedLive("are the same as those of the official client, for every way to run a statement", () =>
+  it.scopedLive("are those of the official client, for every way to run a statement, and name their pool", () =>
     Effect.gen(function*() {
       const { database, host, password, port, user } = yield* server
       const options = {
@@ -297,13 +298,20 @@ describe("spans", () => {
         username: user,
         password: Redacted.make(password),
         applicationName: unique("app"),
+        name: "main",
         spanAttributes: { team: "blue" }
       }
       const [ours, theirs] = [recorder(), recorder()]
       yield* program.pipe(Effect.withTracer(ours.tracer), Effect.provide(PgPool.layer(options)))
       yield* program.pipe(Effect.withTracer(theirs.tracer), Effect.provide(PgClient.layer(options)))
-      assert.strictEqual(ours.spans.length, 6)
-      assert.deepStrictEqual(ours.spans, theirs.spans)
+      assert.strictEqual(ours.spans.length, 9)
+      assert.deepStrictEqual(
+        ours.spans,
+        theirs.spans.map((span) => ({
+          ...span,
+          attributes: { ...span.attributes, "db.client.connection.pool.name": "main" }
+        }))
+      )
     }))
 
   it.scopedLive("are not made for nobody: with Effect's own tracer, or with tracing off", () =>

@@ -6,6 +6,7 @@
 import type { AcquireOptions } from "@dbpool/core/AcquireOptions"
 import * as Pool from "@dbpool/core/Pool"
 import type * as PoolError from "@dbpool/core/PoolError"
+import * as PoolMetrics from "@dbpool/core/PoolMetrics"
 import type * as PoolReset from "@dbpool/core/PoolReset"
 import * as SharingPool from "@dbpool/core/SharingPool"
 import * as Reactivity from "@effect/experimental/Reactivity"
@@ -22,7 +23,9 @@ import * as Deadlines from "./internal/deadlines.js"
 import { SqlLease } from "./internal/lease.js"
 import type { Dialect } from "./internal/member.js"
 import { Member } from "./internal/member.js"
+import { toQueryError } from "./internal/queryError.js"
 import * as Region from "./internal/region.js"
+import { Stopwatch } from "./internal/stopwatch.js"
 import * as internalTransaction from "./internal/transaction.js"
 import * as Upkeep from "./internal/upkeep.js"
 import type { SqlConnection } from "./SqlConnection.js"
@@ -196,12 +199,29 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
     const clock = yield* Effect.clock
     const reactivity = yield* Reactivity.Reactivity
     const deadlines = yield* Deadlines.make(clock)
-    const dialect: Dialect = { name, driver: driver as unknown as Driver, config, clock, deadlines }
+    const attributes = [...driver.spanAttributes, ["db.client.connection.pool.name", name] as const]
+    const typeOf = (cause: unknown) => {
+      const error = toQueryError(dialect, cause, false)
+      return error._tag === "StatementError" ? error.reason : error._tag
+    }
+    const dialect: Dialect = {
+      name,
+      driver: driver as unknown as Driver,
+      config,
+      clock,
+      deadlines,
+      attributes,
+      stopwatch: (yield* PoolMetrics.Enabled) ? new Stopwatch(clock, attributes, typeOf) : undefined
+    }
     const setup = yield* Upkeep.setup(name, options.setup)
     const settings: Pool.Options<Member, unknown, R | RS | Scope.Scope, never, never, RS | RR> = {
       ...config,
       validateOn: validateOn.filter((moment) => moment === "acquire" || moment === "return"),
-      connect: Effect.map(driver.connect, (connection) => new Member(dialect, connection)),
+      connect: Effect.map(
+        // of the pool's own span
+        Effect.zipRight(Effect.annotateCurrentSpan(Object.fromEntries(driver.spanAttributes)), driver.connect),
+        (connection) => new Member(dialect, connection)
+      ),
       setup,
       connectFault: Upkeep.connectFault(driver),
       validate: (member) => Effect.zipRight(member.connection.validate, member.proof.established),
@@ -209,6 +229,7 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
       cancel: (member) => member.connection.cancel,
       reset: yield* Upkeep.reset(name, options.reset ?? "rollback-if-needed", setup),
       worn: maxStatements === Infinity ? undefined : (member) => member.statements >= maxStatements,
+      activity: (member) => member.activity,
       onLost: (member, lost) => member.connection.onLost(lost),
       destroy: (member) => member.connection.destroy()
     }

@@ -11,6 +11,11 @@ export * as SqlConnection from "./SqlConnection.js"
 /**
  * @since 0.1.0
  */
+export * as SqlMetrics from "./SqlMetrics.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as SqlPool from "./SqlPool.js"
 
 /**

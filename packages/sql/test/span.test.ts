@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Tracer from "effect/Tracer"
-import { FakeServer } from "./server.js"
+import { FakeServer, refuse } from "./server.js"
 import { makeOne, makePool, start } from "./support.js"
 
 /** a tracer that keeps what it is told, in the order in which the spans end: `child < parent` */
@@ -61,6 +61,7 @@ describe("spans", () => {
       assert.deepStrictEqual(spans(), ["sql.execute", "sql.execute"])
       assert.deepStrictEqual([...attributes[0]!], [
         ["db.system.name", "fake"],
+        ["db.client.connection.pool.name", "test"],
         ["db.operation.name", "execute"],
         ["db.query.text", "select ?"]
       ])
@@ -95,7 +96,47 @@ describe("spans", () => {
       yield* pool.use(() => inside)
       assert.deepStrictEqual(spans(), ["pool.acquire < mine", "mine"])
       yield* pool.use(() => pool.use(() => traced(pool.withTransaction(pool.client`select 1`))))
-      assert.deepStrictEqual(spans(), ["pool.acquire", "sql.execute"])
+      assert.deepStrictEqual(spans(), [
+        "pool.acquire < sql.transaction",
+        "sql.execute < sql.transaction",
+        "sql.transaction"
+      ])
+    }))
+
+  it.scoped("a transaction and a savepoint have one each, with the official attributes, and fail as they do", () =>
+    Effect.gen(function*() {
+      const { pool, server, sql } = yield* makeOne()
+      server.on("bad", refuse("Syntax"))
+      const { attributes, ended, traced } = record()
+      yield* traced(pool.withTransaction(Effect.ignore(pool.withTransaction(Effect.zipRight(sql`select 1`, sql`bad`)))))
+        .pipe(Effect.ignore)
+      assert.deepStrictEqual(ended.map(({ failed, span }) => [span, failed]), [
+        ["sql.execute < sql.transaction", false],
+        ["sql.execute < sql.transaction", true],
+        ["sql.transaction < sql.transaction", true],
+        ["sql.transaction", false]
+      ])
+      assert.deepStrictEqual([...attributes.at(-1)!], [
+        ["db.system.name", "fake"],
+        ["db.client.connection.pool.name", "test"]
+      ])
+    }))
+
+  it.scoped("every attempt to connect has one of its own, which fails as the attempt does", () =>
+    Effect.gen(function*() {
+      const server = new FakeServer()
+      const { attributes, ended, traced } = record()
+      yield* traced(Effect.flatMap(makePool(server, { name: "test" }), ({ client }) => client`select 1`))
+      assert.deepStrictEqual(ended.map(({ failed, span }) => [span, failed]), [
+        ["pool.connect", false],
+        ["pool.acquire < sql.execute", false],
+        ["sql.execute", false]
+      ])
+      assert.deepStrictEqual([...attributes[0]!], [
+        ["db.client.connection.pool.name", "test"],
+        ["dbpool.connection.id", 1],
+        ["db.system.name", "fake"]
+      ])
     }))
 
   it.scoped("a wait that is in vain fails its span", () =>

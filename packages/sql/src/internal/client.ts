@@ -70,7 +70,7 @@ export const make = (options: Options): SqlClient.SqlClient => {
       })),
     compiler: driver.compiler,
     transformRows: driver.transformRows,
-    spanAttributes: driver.spanAttributes
+    spanAttributes: dialect.attributes
   }
   const build = (runner: Statement.Runner): SqlClient.SqlClient => {
     const client: SqlClient.SqlClient = Object.assign(Statement.make(runner), {

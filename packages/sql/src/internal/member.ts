@@ -14,7 +14,10 @@ import type { SharedConnection } from "./channel.js"
 import { ChannelConnection, SharedChannelConnection } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
 import { toQueryError } from "./queryError.js"
+import { shown } from "./report.js"
+import type { Stopwatch } from "./stopwatch.js"
 import * as Timeout from "./timeout.js"
+import type { Attributes } from "./trace.js"
 import { Proof } from "./validation.js"
 
 /** what every statement of one pool has in common @internal */
@@ -24,6 +27,10 @@ export interface Dialect {
   readonly config: SqlPoolConfig
   readonly clock: Clock.Clock
   readonly deadlines: Deadlines
+  /** of every span and metric */
+  readonly attributes: Attributes
+  /** only where somebody measures */
+  readonly stopwatch: Stopwatch | undefined
 }
 
 /**
@@ -45,8 +52,9 @@ export class Member implements Channel {
     run: (sql, params, mode, options) => this.share(sql, params, mode, options)
   })
   readonly proof: Proof
-  /** how many statements were sent on it */
+  /** how many statements were sent on it, and the last of them */
   statements = 0
+  private latest: string | undefined = undefined
 
   constructor(readonly dialect: Dialect, readonly connection: DriverConnection) {
     this.proof = new Proof(dialect, connection)
@@ -73,7 +81,7 @@ export class Member implements Channel {
     const { connection, dialect, proof } = this
     return Effect.mapError(
       proof.beforeShared(
-        this.counted(() => dialect.driver.sharing!.execute(connection, sql, params, mode), options)
+        this.counted(sql, () => dialect.driver.sharing!.execute(connection, sql, params, mode), options)
       ),
       (cause) => toQueryError(dialect, cause, false)
     )
@@ -94,19 +102,36 @@ export class Member implements Channel {
     options?: QueryOptions,
     objection?: Objection
   ): Effect.Effect<any, unknown> {
-    return this.counted(() => this.connection.execute(sql, params, mode, objection, options?.unprepared), options)
+    return this.counted(
+      sql,
+      () => this.connection.execute(sql, params, mode, objection, options?.unprepared),
+      options
+    )
   }
 
   /** with a statement, or as the driver does it */
   begin(how: string | Begin<DriverConnection>): Effect.Effect<unknown, unknown> {
-    return typeof how === "string" ? this.send(how, [], "object") : this.counted(() => how(this.connection))
+    return typeof how === "string" ? this.send(how, [], "object") : this.counted("BEGIN", () => how(this.connection))
   }
 
-  private counted<A>(statement: () => Effect.Effect<A, unknown>, options?: QueryOptions): Effect.Effect<A, unknown> {
+  private counted<A>(
+    sql: string,
+    statement: () => Effect.Effect<A, unknown>,
+    options?: QueryOptions
+  ): Effect.Effect<A, unknown> {
     return Effect.withFiberRuntime((fiber) => {
       this.statements++
-      return Timeout.bound(this.dialect, fiber, options, statement())
+      this.latest = sql
+      const bounded = Timeout.bound(this.dialect, fiber, options, statement())
+      return this.dialect.stopwatch === undefined ? bounded : this.dialect.stopwatch.effect(bounded)
     })
+  }
+
+  /** for reports: what its holder does with it, or did last */
+  get activity(): string | undefined {
+    if (this.latest === undefined) return undefined
+    const statement = JSON.stringify(shown(this.dialect.driver, this.latest))
+    return this.connection.condition() === "busy" ? `running ${statement}` : `last ran ${statement}`
   }
 
   sendStream(
@@ -117,8 +142,9 @@ export class Member implements Channel {
   ): Stream.Stream<any, unknown> {
     return Stream.unwrap(Effect.withFiberRuntime((fiber) => {
       this.statements++
-      const rows = this.connection.stream(sql, params, objection)
-      return Effect.succeed(Timeout.boundStream(this.dialect, fiber, options, rows))
+      this.latest = sql
+      const rows = Timeout.boundStream(this.dialect, fiber, options, this.connection.stream(sql, params, objection))
+      return Effect.succeed(this.dialect.stopwatch === undefined ? rows : this.dialect.stopwatch.stream(rows))
     }))
   }
 }

@@ -6,8 +6,6 @@
 import type { Connection, Row } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
@@ -15,6 +13,7 @@ import { identity } from "effect/Function"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { SharedConnection } from "./channel.js"
+import { isSeen } from "./trace.js"
 
 /** where a statement of this client runs, given the fiber it runs in @internal */
 export interface Runner {
@@ -47,8 +46,6 @@ type Send = (
   sql: string,
   params: ReadonlyArray<unknown>
 ) => Effect.Effect<any, SqlError>
-
-const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 const sharing = (operation: Operation): Send => (runner, fiber, sql, params) =>
   runner.share(fiber, sql, (connection) => operation(connection, sql, params, runner))
@@ -159,7 +156,7 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
 
 /** nobody would see the span, and nothing rewrites the statement */
 const isPlain = (fiber: Fiber.RuntimeFiber<any, any>): boolean =>
-  fiber.currentTracer === nativeTracer &&
+  !isSeen(fiber) &&
   fiber.getFiberRef(Statement.currentTransformer)._tag === "None"
 
 /** @internal */

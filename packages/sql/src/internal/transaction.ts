@@ -32,6 +32,7 @@ import type { AfterImplicitCommit, Journal } from "./level.js"
 import { Level } from "./level.js"
 import type { Dialect, Member } from "./member.js"
 import { Stale, toQueryError } from "./queryError.js"
+import * as Trace from "./trace.js"
 
 /** @internal */
 export interface Transactor {
@@ -58,9 +59,13 @@ export const run = <A, E, R, X, RS = never>(
     if (invalid !== undefined) {
       return Effect.fail(lift(new InvalidTransaction({ pool: transactor.dialect.name, ...invalid })))
     }
-    return parent === undefined
-      ? outermost(transactor, options, lift, effect)
-      : nested(transactor, parent, lift, effect)
+    return Trace.transaction(
+      fiber,
+      transactor.dialect.attributes,
+      parent === undefined
+        ? outermost(transactor, options, lift, effect)
+        : nested(transactor, parent, lift, effect)
+    )
   })
 
 /** what is wrong with the options, if anything is; they go into the text of BEGIN, so the types alone will not do */
