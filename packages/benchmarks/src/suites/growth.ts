@@ -2,6 +2,7 @@
  * How cost grows: each row compares the cost of one operation among many with that among few. Constant cost has the
  * ratio 1; ten times as many may cost twice as much each before it counts as a miss, since memory is slower than caches.
  */
+import * as PoolMap from "@dbpool/core/PoolMap"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { ofEffect } from "../Contestant.js"
@@ -73,4 +74,25 @@ const interrupts = Suite.part("come, wait, be interrupted", (name, size) =>
     )
   }))
 
-export const growth = Suite.make(suite, [connections, handOff, interrupts])
+/** a pool for each of so many keys, used in turn: ten thousand pools fit in no cache any more, so those have no target */
+const keys = Suite.part("use, by key", (name, size) =>
+  Effect.gen(function*() {
+    const counts = [10, 100, 1000, 10_000].slice(0, size.name === "full" ? 4 : 3)
+    const contestants: Array<Contestant> = []
+    for (const count of counts) {
+      const map = yield* PoolMap.make({
+        default: { maxConnections: 1 },
+        make: ({ maxConnections }, _key: number) =>
+          pools.ours({ maxConnections, initialize: "lazy", minConnections: 0 })
+      })
+      let next = 0
+      const use = () => map.use(next++ % count, (pool) => pool.use(() => Effect.void))
+      // every pool is made, and has its connection
+      yield* Effect.replicateEffect(Effect.suspend(use), count, { discard: true })
+      contestants.push(ofEffect(label(count, "keys"), use))
+    }
+    const rows = steps(name, yield* Heat.run(size, contestants), counts, "keys")
+    return rows.map((row, i) => counts[i + 1]! > 1000 ? { ...row, target: null, met: null } : row)
+  }))
+
+export const growth = Suite.make(suite, [connections, handOff, interrupts, keys])

@@ -88,6 +88,50 @@ const named = Suite.part("prepared select $1::int", (name, size) =>
     return rows.flat()
   }))
 
+/** several fibers' statements on a connection at once, as `postgres.js` and `pg`'s pipeline mode do */
+const shared = Suite.part("shared connections", (name, size) =>
+  Effect.gen(function*() {
+    const sharing = { maxLeases: 16 }
+    const ours = yield* pools.ours({ preparedStatements: 0, sharing })
+    const oursPrepared = yield* pools.ours({ sharing })
+    const official = yield* pools.official()
+    const raw = yield* pools.raw()
+    const clients = yield* pools.pipelined()
+    const js = yield* pools.postgresJs({ prepare: false })
+    const jsPrepared = yield* pools.postgresJs({ prepare: true })
+    const prepared = { name: "bench", text, values: [1] }
+    let next = 0
+    const rows = yield* Effect.forEach(crowds(size).filter((fibers) => fibers >= 10), (fibers) =>
+      Effect.gen(function*() {
+        const parsed = yield* Heat.run(size, [
+          ofEffect("dbpool", select(ours.client), fibers),
+          ofEffect("@effect/sql-pg", select(official), fibers),
+          ofPromise("pg.Pool", () => raw.query(text, [1]), fibers),
+          ofPromise("postgres.js", async () => js`select ${1}::int as n`, fibers)
+        ], laps(fibers))
+        const named = yield* Heat.run(size, [
+          ofEffect("dbpool", select(oursPrepared.client), fibers),
+          ofPromise("pg.Pool", () => raw.query(prepared), fibers),
+          ofPromise("pg, pipelined", () => clients[next++ % clients.length]!.query(prepared), fibers),
+          ofPromise("postgres.js", async () => jsPrepared`select ${1}::int as n`, fibers)
+        ], laps(fibers))
+        const targets = fibers === 100 ? { official: 1 / 2.7, raw: 1 / 1.3 } : {}
+        return [
+          ...Row.ofHeat(suite, `${name}, select $1::int, ${count(fibers)}`, "µs", parsed, "dbpool", {
+            "@effect/sql-pg": targets.official,
+            "pg.Pool": targets.raw,
+            "postgres.js": undefined
+          }),
+          ...Row.ofHeat(suite, `${name}, prepared, ${count(fibers)}`, "µs", named, "dbpool", {
+            "pg.Pool": undefined,
+            "pg, pipelined": undefined,
+            "postgres.js": undefined
+          })
+        ]
+      }))
+    return rows.flat()
+  }))
+
 const transaction = Suite.part("transaction around one statement", (name, size) =>
   Effect.gen(function*() {
     const ours = yield* pools.ours({ preparedStatements: 0 })
@@ -227,6 +271,6 @@ const distant = Suite.part("1 ms away each way, 100 fibers", (name, size) =>
 
 export const pg = Suite.make(
   suite,
-  [unnamed, named, transaction, tpcb, resultSets, distant],
+  [unnamed, named, shared, transaction, tpcb, resultSets, distant],
   PgServer.layerTest({ maxConnections: 300 })
 )
