@@ -63,7 +63,7 @@ const interrupts = Suite.part("come, wait, be interrupted", (name, size) =>
           )
       }))
     const results = yield* Heat.run(
-      { ...size, rounds: 2 * size.repeats, turn: 0 },
+      { ...size, rounds: size.repeats, turn: 0 },
       [...contestants("waiters", wait), ...contestants("fibers without a pool", Waiting.forNothing)],
       counts.at(-1)!
     )
