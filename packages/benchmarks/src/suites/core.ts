@@ -1,7 +1,10 @@
 /**
  * The pool by itself: nothing is connected to.
  */
+import * as PoolLogger from "@dbpool/core/PoolLogger"
+import * as PoolMetrics from "@dbpool/core/PoolMetrics"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as EffectPool from "effect/Pool"
 import * as Stream from "effect/Stream"
 import { ofEffect, ofPromise } from "../Contestant.js"
@@ -139,6 +142,8 @@ const features = Suite.part("use, with", (name, size) =>
       "validate, condition, onLost": yield* pools.ours(),
       "leakDetectionThreshold": yield* pools.ours({ leakDetectionThreshold: "1 minute" }),
       "maxUses": yield* pools.ours({ maxUses: 1e9 }),
+      "metrics": yield* Effect.provide(pools.ours({ name: "bench" }), PoolMetrics.layer),
+      "a log": yield* Effect.provide(pools.ours(), [PoolLogger.layer(), Logger.remove(Logger.defaultLogger)]),
       "a listener to events": yield* pools.ours()
     }
     yield* Effect.forkScoped(Stream.runDrain(variants["a listener to events"].events))
