@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -249,6 +250,25 @@ describe("under shared load that never ends", () => {
       const shared = yield* start(pool.share(() => Effect.void))
       yield* pass(200)
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(shared)))
+    }))
+
+  it.scoped("those who share go on as soon as whoever waits before them for one alone is told of an outage", () =>
+    Effect.gen(function*() {
+      const server = yield* SimulatedServer.make
+      const pool = yield* makePool(server, { maxConnections: 2, failFastAfter: "2 seconds" })
+      const first = yield* share(pool)
+      yield* server.always("connect", { fails: refusal("connection refused") })
+      const alone = yield* start(Effect.exit(hold(pool)))
+      yield* TestClock.adjust("1 second")
+      const second = yield* start(share(pool))
+      yield* TestClock.adjust("999 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(second)))
+      yield* TestClock.adjust("1 millis")
+      failsWith(yield* Fiber.join(alone), "ConnectFailed")
+      assert.isTrue(Option.isSome(yield* Fiber.poll(second)))
+      const part = yield* Fiber.join(second)
+      assert.strictEqual(part.id, first.id)
+      yield* Effect.zipRight(part.end, first.end)
     }))
 
   it.scoped("connections past their soft expiry are replaced, one at a time", () =>

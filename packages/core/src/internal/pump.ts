@@ -23,6 +23,8 @@ export const turn = <C>(engine: Engine<C>, now: number): void => {
   connect(engine, now)
   // after the connects: whoever is told of an outage has at least caused another attempt, if one was due
   Outage.tellDue(engine, now)
+  // whoever was told may have stood before some who would share, and wanted a connection alone
+  engine.sharing?.serve(now)
   setAlarm(engine, now)
 }
 
