@@ -17,6 +17,6 @@ export interface Size {
 
 export const sizes = {
   full: { name: "full", rounds: 31, turn: 50, warmUp: 1000, atMost: 60_000, repeats: 7 },
-  quick: { name: "quick", rounds: 11, turn: 10, warmUp: 400, atMost: 1500, repeats: 3 },
+  quick: { name: "quick", rounds: 9, turn: 8, warmUp: 200, atMost: 800, repeats: 3 },
   tiny: { name: "tiny", rounds: 2, turn: 0, warmUp: 0, atMost: 60_000, repeats: 1 }
 } as const satisfies Record<string, Size>

@@ -52,7 +52,7 @@ const handOff = Suite.part("hand-off", (name, size) =>
 const interrupts = Suite.part("come, wait, be interrupted", (name, size) =>
   Effect.gen(function*() {
     const wait = yield* Waiting.occupied
-    const counts = [1, 10, 100].map((n) => n * (size.name === "full" ? 1000 : size.name === "quick" ? 100 : 10))
+    const counts = [1, 10, 100].map((n) => n * (size.name === "full" ? 1000 : size.name === "quick" ? 50 : 10))
     const contestants = (what: string, wait: Effect.Effect<unknown, unknown>) =>
       counts.map((count): Contestant => ({
         name: label(count, what),
@@ -63,7 +63,7 @@ const interrupts = Suite.part("come, wait, be interrupted", (name, size) =>
           )
       }))
     const results = yield* Heat.run(
-      { ...size, rounds: size.repeats, turn: 0 },
+      { ...size, rounds: size.repeats, turn: 0, warmUp: 0 },
       [...contestants("waiters", wait), ...contestants("fibers without a pool", Waiting.forNothing)],
       counts.at(-1)!
     )
@@ -74,7 +74,7 @@ const interrupts = Suite.part("come, wait, be interrupted", (name, size) =>
     )
   }))
 
-/** a pool for each of so many keys, used in turn: ten thousand pools fit in no cache any more, so those have no target */
+/** a pool for each of so many keys, used in turn: a thousand pools and more fit in no cache, so those have no target */
 const keys = Suite.part("use, by key", (name, size) =>
   Effect.gen(function*() {
     const counts = [10, 100, 1000, 10_000].slice(0, size.name === "full" ? 4 : 3)
@@ -92,7 +92,7 @@ const keys = Suite.part("use, by key", (name, size) =>
       contestants.push(ofEffect(label(count, "keys"), use))
     }
     const rows = steps(name, yield* Heat.run(size, contestants), counts, "keys")
-    return rows.map((row, i) => counts[i + 1]! > 1000 ? { ...row, target: null, met: null } : row)
+    return rows.map((row, i) => counts[i + 1]! > 100 ? { ...row, target: null, met: null } : row)
   }))
 
 export const growth = Suite.make(suite, [connections, handOff, interrupts, keys])

@@ -15,7 +15,7 @@ import * as Waiting from "../Waiting.js"
 const suite = "memory"
 
 const repeated = <A>(size: Size, measure: Effect.Effect<A, unknown, Scope.Scope>) =>
-  Effect.all(Array.from({ length: size.repeats }, () => Effect.scoped(measure)))
+  Effect.all(Array.from({ length: size.name === "full" ? size.repeats : 1 }, () => Effect.scoped(measure)))
 
 /** bytes for each of `count`, by how much the heap grows */
 const growth = (count: number, make: Effect.Effect<unknown, unknown, Scope.Scope>) =>
@@ -39,7 +39,7 @@ const filled = (pool: pools.PromisePool, count: number) =>
 
 const idle = Suite.part("an idle connection", (name, size) =>
   Effect.gen(function*() {
-    const count = size.name === "tiny" ? 100 : 2000
+    const count = size.name === "tiny" ? 100 : size.name === "quick" ? 500 : 2000
     const bounds = { min: 0, max: count }
     const made: Record<string, Effect.Effect<unknown, unknown, Scope.Scope>> = {
       "dbpool": pools.ours({ maxConnections: count }),
@@ -59,7 +59,7 @@ const idle = Suite.part("an idle connection", (name, size) =>
 /** on top of a fiber that waits for nothing */
 const waiter = Suite.part("a waiter", (name, size) =>
   Effect.gen(function*() {
-    const count = size.name === "tiny" ? 1000 : size.name === "quick" ? 30_000 : 100_000
+    const count = size.name === "tiny" ? 1000 : size.name === "quick" ? 5000 : 100_000
     const bytes = (wait: Effect.Effect<unknown, unknown>) =>
       growth(count, Effect.acquireRelease(Waiting.fork(wait, count), Fiber.interruptAll))
     const rounds = yield* repeated(
