@@ -1,5 +1,8 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
+/** tests that try every case there is, in a world of their own; the other tests of a project are to be quick */
+const proofs = "test/proofs/**/*.test.ts"
+
 /** a real server that the tests of a project share */
 type Server = "pgServer" | "mariaServer" | "avaticaServer"
 
@@ -9,6 +12,7 @@ const project = (name: string, ...servers: ReadonlyArray<Server>): TestProjectIn
     name,
     root: `packages/${name}`,
     include: ["test/**/*.test.ts"],
+    exclude: [proofs],
     globalSetup: servers.map((server) => `../testing/test/setup/${server}.ts`),
     setupFiles: servers.map((server) => `../testing/test/setup/${server}Url.ts`)
   }
@@ -27,6 +31,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     projects: [
       project("core"),
+      { extends: true, test: { name: "core-proofs", root: "packages/core", include: [proofs] } },
       project("testing"),
       project("sql"),
       project("sql-pg", "pgServer"),

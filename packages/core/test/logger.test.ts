@@ -8,6 +8,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
+import * as Steady from "./steady.js"
 import type { TestOptions } from "./support.js"
 import { close, failsWith, hold, makePool, refusal, settle, start, use, warm } from "./support.js"
 
@@ -21,7 +22,8 @@ interface Line {
 const makeLogged = (
   server: SimulatedServer.SimulatedServer,
   options?: TestOptions,
-  settings?: PoolLogger.Options
+  settings?: PoolLogger.Options,
+  world = { makePool, settle }
 ) =>
   Effect.gen(function*() {
     const lines: Array<Line> = []
@@ -29,7 +31,7 @@ const makeLogged = (
       const text = String(Array.isArray(message) ? message.join(" ") : message)
       lines.push({ level: logLevel.label, text, annotations: Object.fromEntries(HashMap.entries(annotations)) })
     })
-    const pool = yield* makePool(server, options).pipe(
+    const pool = yield* world.makePool(server, options).pipe(
       Effect.provide(PoolLogger.layer(settings)),
       Effect.provide(Logger.add(logger)),
       Logger.withMinimumLogLevel(LogLevel.Debug)
@@ -41,26 +43,26 @@ const makeLogged = (
     }
     return {
       pool,
-      all: Effect.map(settle, () => take(() => true)),
-      texts: Effect.map(settle, () =>
+      all: Effect.map(world.settle, () => take(() => true)),
+      texts: Effect.map(world.settle, () =>
         take(({ level }) => level !== "DEBUG").map(({ level, text }) => `${level}: ${text}`))
     }
   })
 
 describe("PoolLogger", () => {
-  it.scoped("says of an outage that it began, and that it is over, however many callers came meanwhile", () =>
-    Effect.gen(function*() {
+  it("says of an outage that it began, and that it is over, however many callers came meanwhile", () =>
+    Steady.steadily(Effect.gen(function*() {
       const server = yield* SimulatedServer.make
-      const { pool, texts } = yield* makeLogged(server)
+      const { pool, texts } = yield* makeLogged(server, {}, {}, Steady)
       yield* server.always("connect", { fails: refusal("connection refused") })
       for (let second = 0; second < 60; second++) {
         yield* Effect.all([1, 2, 3, 4, 5].map(() => Effect.forkScoped(use(pool))))
-        yield* TestClock.adjust("1 second")
+        yield* Effect.sleep("1 second")
       }
       assert.deepStrictEqual(yield* texts, ["WARN: Pool \"test\" cannot connect: connection refused"])
       yield* server.always("connect", {})
-      yield* start(Effect.exit(use(pool)))
-      yield* TestClock.adjust("10 seconds")
+      yield* Effect.forkScoped(Effect.exit(use(pool)))
+      yield* Effect.sleep("10 seconds")
       yield* use(pool)
       const [recovery, ...more] = yield* texts
       assert.match(
@@ -68,22 +70,22 @@ describe("PoolLogger", () => {
         /^INFO: Pool "test" connects again after 6\d(\.\d)? s, in which 30\d callers got an error$/
       )
       assert.deepStrictEqual(more, [])
-    }))
+    })))
 
-  it.scoped("does not flood the log when a proxy lets everybody in and the server behind it is down", () =>
-    Effect.gen(function*() {
+  it("does not flood the log when a proxy lets everybody in and the server behind it is down", () =>
+    Steady.steadily(Effect.gen(function*() {
       const server = yield* SimulatedServer.make
-      const { pool, texts } = yield* makeLogged(server)
+      const { pool, texts } = yield* makeLogged(server, {}, {}, Steady)
       const caller = use(pool).pipe(
         Effect.zipRight(Effect.suspend(() => server.kill(server.connections.at(-1)!))),
         Effect.exit
       )
       for (let n = 0; n < 120; n++) {
-        yield* start(caller)
-        yield* TestClock.adjust("500 millis")
+        yield* Effect.forkScoped(caller)
+        yield* Effect.sleep("500 millis")
       }
       assert.isAtMost((yield* texts).length, 4 * 6)
-    }))
+    })))
 
   it.scoped("counts what comes in masses, and tells it once in a while", () =>
     Effect.gen(function*() {

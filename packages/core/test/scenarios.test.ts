@@ -2,9 +2,7 @@
  * What an operator will see: how many attempts to connect a trouble costs, who is told what and when, and how soon it is
  * over. All times are milliseconds.
  */
-import * as Pool from "@dbpool/core/Pool"
-import * as PoolBooks from "@dbpool/testing/PoolBooks"
-import * as PoolRules from "@dbpool/testing/PoolRules"
+import type * as Pool from "@dbpool/core/Pool"
 import * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -13,9 +11,9 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { steadily } from "./steady.js"
-import type { TestOptions, TestPool } from "./support.js"
-import { optionsOf, refusal } from "./support.js"
+import { makePool, steadily } from "./steady.js"
+import type { TestOptions } from "./support.js"
+import { refusal } from "./support.js"
 
 /** a statement that was running when the server went away */
 class CutOff extends Data.TaggedError("CutOff") {}
@@ -47,13 +45,7 @@ const stage = (options: TestOptions = {}) =>
     const connect = Effect.zipRight(Effect.map(now, (at) => dials.push(at)), server.options.connect)
     const validate = (connection: SimulatedServer.Connection) =>
       Effect.map(server.options.validate(connection), (valid) => valid && proxy.behind !== "answers with errors")
-    const books = yield* PoolBooks.record({ ...optionsOf(server), connect, validate, ...options })
-    let made: TestPool | undefined
-    yield* Effect.addFinalizer((exit) =>
-      made !== undefined && Exit.isSuccess(exit) ? Effect.orDie(PoolRules.balanced(made, books)) : Effect.void
-    )
-    const pool = made = yield* Pool.make(books.options)
-    yield* Effect.addFinalizer(() => server.calm)
+    const pool = yield* makePool(server, { connect, validate, ...options })
 
     const caller = (holding: number): Effect.Effect<Caller> =>
       Effect.gen(function*() {

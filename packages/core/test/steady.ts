@@ -2,6 +2,10 @@
  * The simulation's world without its dice: everything that is ready runs before time moves, and a minute takes
  * microseconds. For what needs thousands of callers, or thousands of runs, and exact times.
  */
+import * as Pool from "@dbpool/core/Pool"
+import * as PoolBooks from "@dbpool/testing/PoolBooks"
+import * as PoolRules from "@dbpool/testing/PoolRules"
+import type * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,6 +13,8 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { Dice, World } from "./sim/world.js"
+import type { TestOptions, TestPool } from "./support.js"
+import { optionsOf } from "./support.js"
 
 class NoDice extends Dice {
   override next(): number {
@@ -49,3 +55,16 @@ export const steadily = <A, E>(self: Effect.Effect<A, E, Scope.Scope>): A => new
 
 /** in a steady world, everything that is ready has run when this ends */
 export const settle = Effect.sleep(0)
+
+/** A pool in the scope of what runs here. When that ends well, the pool's books must balance. */
+export const makePool = (server: SimulatedServer.SimulatedServer, options?: TestOptions) =>
+  Effect.gen(function*() {
+    const books = yield* PoolBooks.record({ ...optionsOf(server), ...options })
+    let made: TestPool | undefined
+    yield* Effect.addFinalizer((exit) =>
+      made !== undefined && Exit.isSuccess(exit) ? Effect.orDie(PoolRules.balanced(made, books)) : Effect.void
+    )
+    const pool = made = yield* Pool.make(books.options)
+    yield* Effect.addFinalizer(() => server.calm)
+    return pool
+  })

@@ -6,11 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import { settle } from "../steady.js"
+import { optionsOf, use } from "../support.js"
+import { sweep } from "../sweep.js"
 import type { Subject } from "./losses.js"
 import { closedByNow, lossless, makeSubject } from "./losses.js"
-import { settle } from "./steady.js"
-import { optionsOf, use } from "./support.js"
-import { sweep } from "./sweep.js"
 
 /** every connection is lent, and somebody waits */
 const busy = makeSubject({ maxConnections: 2, leased: 2, waiting: 1 })

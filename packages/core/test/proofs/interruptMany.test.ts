@@ -5,9 +5,9 @@ import * as InterruptSweep from "@dbpool/testing/InterruptSweep"
 import type * as SimulatedServer from "@dbpool/testing/SimulatedServer"
 import { afterEach, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { settle } from "../steady.js"
+import type { TestPool } from "../support.js"
 import { lossless, makeSubject } from "./losses.js"
-import { settle } from "./steady.js"
-import type { TestPool } from "./support.js"
 
 /** a statement of a few steps, in which others get their turn */
 const statement = (connection: SimulatedServer.Connection) =>

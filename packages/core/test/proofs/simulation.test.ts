@@ -13,7 +13,7 @@ interface Run {
 /** `pnpm sim`, as a user runs it */
 const sim = (...args: ReadonlyArray<string>): Effect.Effect<Run> =>
   Effect.promise(() =>
-    promisify(execFile)(process.execPath, [fileURLToPath(new URL("sim/main.mjs", import.meta.url)), ...args]).then(
+    promisify(execFile)(process.execPath, [fileURLToPath(new URL("../sim/main.mjs", import.meta.url)), ...args]).then(
       (printed) => ({ code: 0, ...printed }),
       (failed: Run) => failed
     )

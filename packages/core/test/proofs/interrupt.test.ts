@@ -6,10 +6,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { settle } from "../steady.js"
+import type { TestPool } from "../support.js"
 import type { Subject } from "./losses.js"
 import { lossless, makeSubject } from "./losses.js"
-import { settle } from "./steady.js"
-import type { TestPool } from "./support.js"
 
 /** a pool of one connection, which is idle, lent to somebody else, or still to be opened */
 const subject = (state: "idle" | "leased" | "closed") =>

@@ -12,11 +12,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import { settle } from "./steady.js"
-import type { Held, TestOptions, TestPool } from "./support.js"
-import { failsWith, hold, optionsOf, use } from "./support.js"
-import type { Run } from "./sweep.js"
-import { ended, sweep } from "./sweep.js"
+import { settle } from "../steady.js"
+import type { Held, TestOptions, TestPool } from "../support.js"
+import { failsWith, hold, optionsOf, use } from "../support.js"
+import type { Run } from "../sweep.js"
+import { ended, sweep } from "../sweep.js"
 
 export interface Subject {
   readonly server: SimulatedServer.SimulatedServer

@@ -11,8 +11,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import { Engine } from "../src/internal/engine.js"
-import { World } from "./sim/world.js"
+import { Engine } from "../../src/internal/engine.js"
+import { World } from "../sim/world.js"
 
 const behaviours = ["ok", "fails", "slow", "never"] as const
 type Behaviour = typeof behaviours[number]
