@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type { Exit } from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -86,6 +87,32 @@ export interface Lease<out C> {
 }
 
 /**
+ * An operation that is a callback: starts it, and answers how to abandon it. `done` is called once, perhaps at once, with
+ * what came of it. It is abandoned when its fiber is interrupted before that: the lease ends then, and `condition` says
+ * whether something is still going on that has to be cancelled. Neither may block, or wait for this pool.
+ *
+ * @example
+ * ```ts
+ * import type * as Pool from "@dbpool/core/Pool"
+ * import * as Exit from "effect/Exit"
+ *
+ * interface Connection {
+ *   readonly send: (command: string, answer: (error: Error | undefined, reply: string) => void) => { cancel(): void }
+ * }
+ *
+ * const ping: Pool.Operation<Connection, string, Error> = (connection, done) => {
+ *   const sent = connection.send("ping", (error, reply) =>
+ *     done(error === undefined ? Exit.succeed(reply) : Exit.fail(error)))
+ *   return () => sent.cancel()
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Operation<in C, out A, out E> = (connection: C, done: (exit: Exit<A, E>) => void) => () => void
+
+/**
  * Lends connections, first come, first served, and never more than there may be. Everything on it can be used by any
  * number of fibers at once; a function over pools of any connection takes a `Pool<C>`.
  *
@@ -129,6 +156,15 @@ export interface Pool<out C> {
     f: (connection: C) => Effect.Effect<A, E, R>,
     options?: AcquireOptions
   ) => Effect.Effect<A, E | AcquireError, R>
+  /**
+   * `use` for an operation that is a callback rather than an effect, with everything that `use` promises and at a fraction
+   * of its cost: the operation starts in the step in which the connection is handed over, and the next caller gets the
+   * connection in the step in which `done` is called. Fails as `use` does; an operation that throws dies.
+   */
+  readonly call: <A, E>(
+    start: Operation<C, A, E>,
+    options?: AcquireOptions
+  ) => Effect.Effect<A, E | AcquireError>
   /** Runs a stream on a connection, which is given back when the stream ends or is abandoned. */
   readonly stream: <A, E, R>(
     f: (connection: C) => Stream.Stream<A, E, R>,

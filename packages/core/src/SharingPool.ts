@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type { Exit } from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { AcquireOptions } from "./AcquireOptions.js"
 import * as internal from "./internal/make.js"
@@ -47,6 +48,11 @@ export interface SharingPool<out C> extends Pool.Pool<C> {
     f: (connection: C, alone: boolean) => Effect.Effect<A, E, R>,
     options?: AcquireOptions
   ) => Effect.Effect<A, E | AcquireError, R>
+  /** `share` for an operation that is a callback, as `call` is `use` for one. */
+  readonly shareCall: <A, E>(
+    start: (connection: C, done: (exit: Exit<A, E>) => void, alone: boolean) => () => void,
+    options?: AcquireOptions
+  ) => Effect.Effect<A, E | AcquireError>
 }
 
 /**

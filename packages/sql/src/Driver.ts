@@ -9,6 +9,7 @@
 import type * as Pool from "@dbpool/core/Pool"
 import type * as Statement from "@effect/sql/Statement"
 import type * as Effect from "effect/Effect"
+import type { Exit } from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { SqlLease } from "./internal/lease.js"
@@ -109,6 +110,22 @@ export type Failure =
 export type Begin<in C extends DriverConnection> = (connection: C) => Effect.Effect<void, unknown>
 
 /**
+ * Runs a statement by a callback: `done` is called once, perhaps at once, with what `execute` would have answered. What it
+ * returns is called when nobody waits for the statement any more, as if `execute` had been interrupted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Submit<in C extends DriverConnection> = (
+  connection: C,
+  sql: string,
+  params: ReadonlyArray<unknown>,
+  mode: "object" | "array" | "raw",
+  done: (exit: Exit<any, unknown>) => void,
+  unprepared?: boolean
+) => () => void
+
+/**
  * How statements of several callers run on one connection at the same time, where the protocol can do that.
  *
  * @since 0.1.0
@@ -133,6 +150,8 @@ export interface Sharing<in C extends DriverConnection> {
     params: ReadonlyArray<unknown>,
     mode: "object" | "array" | "raw"
   ) => Effect.Effect<any, unknown>
+  /** `execute` as `submit` is to a connection's. Without it: through `execute` */
+  readonly submit?: Submit<C> | undefined
   /** Whether a connection that is shared takes one more; not behind a statement that nobody waits for any more. */
   readonly accepts: (connection: C) => boolean
 }
@@ -163,6 +182,8 @@ export interface Driver<C extends DriverConnection = DriverConnection, R = never
   readonly begin: ((options: TransactionOptions) => string | Begin<C>) | undefined
   /** What `begin` can say; other options are refused with `InvalidTransaction`. */
   readonly transactionOptions: ReadonlyArray<keyof TransactionOptions>
+  /** The same as a connection's `execute`, for single statements of `SqlClient`. Without it: through `execute` */
+  readonly submit?: Submit<C> | undefined
   /** Whether single statements of `SqlClient` share connections. Without it: never */
   readonly sharing?: Sharing<C> | undefined
 }

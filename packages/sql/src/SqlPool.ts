@@ -233,7 +233,7 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
       onLost: (member, lost) => member.connection.onLost(lost),
       destroy: (member) => member.connection.destroy()
     }
-    const { share, ...pool } = yield* opened(settings, dialect.driver.sharing)
+    const { share, shareCall, ...pool } = yield* opened(settings, dialect.driver.sharing)
     const leasing = lending(pool)
     const transactor = { pool, dialect, afterImplicitCommit: "ends" as const }
     const transaction: SqlPool["transaction"] = (options) => (self) =>
@@ -245,10 +245,11 @@ export const make = <C extends DriverConnection, R, RS = never, RR = never>(
       acquireWith,
       tryAcquire: acquireWith({ whenExhausted: "fail" }),
       use: leasing.use,
+      call: leasing.call,
       stream: leasing.stream,
       client: Client.make({
         transactor,
-        share,
+        sharing: share === undefined ? undefined : { share, shareCall },
         reserve: Effect.map(acquireWith({}), (lease) => lease.connection),
         reactivity
       }),
@@ -261,12 +262,12 @@ const opened = <R, RR>(
   options: Pool.Options<Member, unknown, R, never, never, RR>,
   sharing: Driver["sharing"]
 ): Effect.Effect<
-  Pool.Pool<Member> & { readonly share: SharingPool.SharingPool<Member>["share"] | undefined },
+  SharingPool.SharingPool<Member> | (Pool.Pool<Member> & { readonly share?: never; readonly shareCall?: never }),
   PoolError.InvalidPoolConfig | PoolError.ConnectFailed | PoolError.TooManyConnections,
   R | RR | Scope.Scope
 > =>
   sharing === undefined
-    ? Effect.map(Pool.make(options), (pool) => ({ ...pool, share: undefined }))
+    ? Pool.make(options)
     : SharingPool.make({
       ...options,
       sharing: { maxLeases: sharing.maxLeases, accepts: (member) => sharing.accepts(member.connection) }
@@ -294,6 +295,18 @@ const lending = (pool: Pool.Pool<Member>) => ({
     pool.use((member) => {
       const connection = new SqlLease(member)
       return Effect.ensuring(Effect.suspend(() => f(connection)), Effect.sync(() => connection.end()))
+    }, options),
+  call: <A, E>(start: Pool.Operation<SqlConnection, A, E>, options?: AcquireOptions) =>
+    pool.call<A, E>((member, done) => {
+      const connection = new SqlLease(member)
+      const abandon = start(connection, (exit) => {
+        connection.end()
+        done(exit)
+      })
+      return () => {
+        connection.end()
+        abandon()
+      }
     }, options),
   stream: <A, E, R>(f: (connection: SqlConnection) => Stream.Stream<A, E, R>, options?: AcquireOptions) =>
     pool.stream((member) => {

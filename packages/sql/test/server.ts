@@ -6,6 +6,7 @@ import type * as Driver from "@dbpool/sql/Driver"
 import type { StatementReason } from "@dbpool/sql/StatementError"
 import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
@@ -82,6 +83,7 @@ export class FakeServer {
         maxLeases: sharedBy,
         allows: (sql) => /^(select|insert)\b/.test(sql),
         execute: (connection, sql) => connection.share(sql),
+        submit: (connection, sql, _params, _mode, done) => connection.shareBy(sql, done),
         accepts: ({ together }) => together.every(({ wanted }) => wanted)
       }
     }
@@ -129,9 +131,12 @@ export class FakeServer {
     spanAttributes: [["db.system.name", "fake"]],
     begin: ({ accessMode, isolation }) =>
       ["BEGIN", isolation, accessMode].filter((word) => word !== undefined).join(" "),
-    transactionOptions: ["isolation", "accessMode"]
+    transactionOptions: ["isolation", "accessMode"],
+    submit: (connection, sql, _params, _mode, done, unprepared) => connection.submit(sql, undefined, unprepared, done)
   }
 }
+
+type Done = (exit: Exit.Exit<any, unknown>) => void
 
 /** a statement beside others; they are answered in order */
 interface Together {
@@ -196,14 +201,28 @@ export class FakeConnection implements Driver.DriverConnection {
     unprepared = false
   ): Effect.Effect<any, unknown> {
     return Effect.async<any, unknown>((resume) => {
-      const refused = objection?.() ?? (this.broken === undefined ? undefined : gone("unsent"))
-      if (refused !== undefined) return resume(Effect.fail(refused))
-      if (this.running !== undefined) {
+      if (this.running !== undefined && this.refuses(objection) === undefined) {
         return resume(Effect.zipRight(this.cancel, this.execute(sql, params, mode, objection, unprepared)))
       }
-      if (unprepared) this.server.unprepared.push(sql)
-      this.start(sql, (error, rows) => resume(error === undefined ? Effect.succeed(rows) : Effect.fail(error)))
+      const leave = this.submit(sql, objection, unprepared, resume)
+      return Effect.sync(leave)
     })
+  }
+
+  private refuses(objection: Driver.Objection | undefined): unknown {
+    return objection?.() ?? (this.broken === undefined ? undefined : gone("unsent"))
+  }
+
+  /** only while nothing is running, as after a hand-off */
+  submit(sql: string, objection: Driver.Objection | undefined, unprepared = false, done: Done): () => void {
+    const refused = this.refuses(objection)
+    if (refused !== undefined) {
+      done(Exit.fail(refused))
+      return () => {}
+    }
+    if (unprepared) this.server.unprepared.push(sql)
+    this.start(sql, (error, rows) => done(error === undefined ? Exit.succeed(rows) : Exit.fail(error)))
+    return () => {}
   }
 
   stream(sql: string, params: ReadonlyArray<unknown>, objection?: Driver.Objection): Stream.Stream<any, unknown> {
@@ -232,19 +251,27 @@ export class FakeConnection implements Driver.DriverConnection {
 
   share(sql: string): Effect.Effect<ReadonlyArray<any>, unknown> {
     return Effect.async<ReadonlyArray<any>, unknown>((resume) => {
-      if (this.broken !== undefined) return resume(Effect.fail(gone("unsent")))
-      this.server.log.push(`${this.server.name}${this.id}: ${sql}`)
-      const statement: Together = {
-        wanted: true,
-        sql,
-        answer: this.server.answerTo(sql),
-        done: (error, rows) => resume(error === undefined ? Effect.succeed(rows) : Effect.fail(error))
-      }
-      if (this.together.push(statement) === 1) this.goOn()
-      return Effect.sync(() => {
-        statement.wanted = false
-      })
+      const leave = this.shareBy(sql, resume)
+      return Effect.sync(leave)
     })
+  }
+
+  shareBy(sql: string, done: Done): () => void {
+    if (this.broken !== undefined) {
+      done(Exit.fail(gone("unsent")))
+      return () => {}
+    }
+    this.server.log.push(`${this.server.name}${this.id}: ${sql}`)
+    const statement: Together = {
+      wanted: true,
+      sql,
+      answer: this.server.answerTo(sql),
+      done: (error, rows) => done(error === undefined ? Exit.succeed(rows) : Exit.fail(error))
+    }
+    if (this.together.push(statement) === 1) this.goOn()
+    return () => {
+      statement.wanted = false
+    }
   }
 
   abandon(): void {

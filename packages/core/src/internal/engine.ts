@@ -53,6 +53,8 @@ export class Engine<C> {
   suspended = false
   /** those who wait for the state to become something, see `until.ts` */
   readonly observers = new Set<() => void>()
+  /** calls that have been handed a connection in a decision that is being made */
+  readonly starting: Array<{ readonly begin: () => void }> = []
   /** how many sessions are going on; while there are none, nobody has to look for the one it is in */
   sessions = 0
   /** the spans in which callers held a connection that have been warned about waiting for another */
@@ -390,6 +392,7 @@ export class Engine<C> {
     this.pumping = false
     this.budget?.settle()
     this.notify()
+    for (let call = this.starting.shift(); call !== undefined; call = this.starting.shift()) call.begin()
   }
 
   private notify(): void {

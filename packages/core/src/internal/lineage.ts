@@ -142,6 +142,19 @@ export const begin = <C>(
   return hold
 }
 
+/** of those in which nothing runs that could borrow */
+const nobody = new Record([])
+
+/**
+ * A fiber begins to hold for a call: it does nothing else meanwhile, so nobody will look for what it holds.
+ *
+ * @internal
+ */
+export const beginCall = <C>(engine: Engine<C>, entry: Entry<C>, fiber: Self, shared: boolean): Hold<C> => {
+  const since = shared ? engine.now() : entry.lentAt
+  return new Hold(engine, entry, fiber.id(), fiber.currentSpan, false, undefined, shared, since, nobody)
+}
+
 /**
  * The innermost lease of this pool that the running fiber is inside of, its own or an ancestor's.
  *

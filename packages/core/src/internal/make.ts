@@ -13,6 +13,7 @@ import * as PoolMetrics from "../PoolMetrics.js"
 import * as PoolReset from "../PoolReset.js"
 import type * as SharingPool from "../SharingPool.js"
 import * as Budget from "./budget.js"
+import * as Call from "./call.js"
 import * as Control from "./control.js"
 import { snapshot } from "./counters.js"
 import { Engine } from "./engine.js"
@@ -44,7 +45,7 @@ export const makeSharing = <C, E, R, RV, RC, RR>(
 ): Made<SharingPool.SharingPool<C>, R | RV | RC | RR> =>
   Effect.map(start(options, (pool) => Sharing.check(pool, options.sharing)), (engine) => {
     engine.sharing = new Sharing.Sharing(engine, options.sharing)
-    return { ...poolOf(engine), share: Lease.share(engine) }
+    return { ...poolOf(engine), share: Lease.share(engine), shareCall: Call.shareCall(engine) }
   })
 
 const start = <C, E, R, RV, RC, RR>(
@@ -96,6 +97,7 @@ const poolOf = <C>(engine: Engine<C>): Pool.Pool<C> => {
     acquireWith,
     tryAcquire: acquireWith({ whenExhausted: "fail" }),
     use,
+    call: Call.call(engine),
     stream: (f, options) =>
       Stream.unwrapScoped(Effect.map(Lease.acquire(engine, options), (lease) => f(lease.connection))),
     health: Effect.sync(() => health(engine)),

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { settle } from "../steady.js"
@@ -35,6 +36,13 @@ const onLease = (acquire: TestPool["acquire"]) =>
 
 const borrowers: Record<string, (pool: TestPool) => Effect.Effect<unknown, unknown>> = {
   "use": (pool) => pool.use(statement),
+  "call": (pool) =>
+    Effect.flatMap(Effect.runtime<never>(), (runtime) =>
+      pool.call<number, never>((connection, done) => {
+        const fiber = Runtime.runFork(runtime)(statement(connection))
+        fiber.addObserver(done)
+        return () => fiber.unsafeInterruptAsFork(fiber.id())
+      })),
   "acquire": (pool) => onLease(pool.acquire),
   "tryAcquire": (pool) => onLease(pool.tryAcquire),
   "stream": (pool) =>

@@ -3,10 +3,12 @@
  */
 import * as AcquireOptions from "@dbpool/core/AcquireOptions"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as BorrowingCall from "../../src/internal/call.js"
 import type { Engine } from "../../src/internal/engine.js"
 import * as Lease from "../../src/internal/lease.js"
 import * as Session from "../../src/internal/session.js"
@@ -92,7 +94,10 @@ export class Users {
     )
     return this.call(user, place, options, (ask) => {
       const lease = this.lease(ask, options)
-      if (engine.sharing !== undefined && dice.chance(0.6)) {
+      if (engine.sharing !== undefined && dice.chance(0.1)) {
+        return Effect.flatMap(ask, (call) => BorrowingCall.shareCall(engine)(this.operation(call), options))
+      }
+      if (engine.sharing !== undefined && dice.chance(0.65)) {
         return Effect.flatMap(
           ask,
           (call) =>
@@ -106,7 +111,9 @@ export class Users {
             )
         )
       }
-      switch (dice.pick(["use", "use", "use", "use", "lease", "lease", "lease", "hasty", "stream"] as const)) {
+      switch (dice.pick(["use", "use", "use", "call", "call", "lease", "lease", "lease", "hasty", "stream"] as const)) {
+        case "call":
+          return Effect.flatMap(ask, (call) => BorrowingCall.call(engine)(this.operation(call), options))
         case "use":
           return Effect.flatMap(
             ask,
@@ -136,6 +143,38 @@ export class Users {
           )
       }
     })
+  }
+
+  /** no effect: it ends at once, or when its time has come, or throws; what is abandoned may leave something going on */
+  private operation(call: Call) {
+    const { callers, world } = this
+    const { dice } = world
+    return (socket: Socket, done: (exit: Exit.Exit<void, string>) => void, alone = true): () => void => {
+      const stay = callers.begins(call, alone ? "use" : "share", socket)
+      const ends = (exit: Exit.Exit<void, string>) => {
+        callers.ends(stay)
+        done(exit)
+      }
+      const over = () => {
+        if (dice.chance(0.3)) socket.condition = dice.pick(["dirty", "busy", "broken"] as const)
+        ends(dice.chance(0.05) ? Exit.fail("user failed") : Exit.void)
+      }
+      if (dice.chance(0.02)) {
+        callers.ends(stay)
+        throw fate
+      }
+      if (dice.chance(0.1)) {
+        over()
+        return () => {}
+      }
+      const lasts = call.user.startsWith(late) && dice.chance(0.5) ? dice.between(1000, 60_000) : dice.between(0, 60)
+      const stop = world.at(world.now + lasts, over)
+      return () => {
+        stop()
+        if (dice.chance(0.5)) socket.condition = "busy"
+        callers.ends(stay)
+      }
+    }
   }
 
   /** a lease, and the stay that ends with its scope */

@@ -7,6 +7,8 @@
 import type * as Pool from "@dbpool/core/Pool"
 import type { DriverConnection, Objection } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import type * as Stream from "effect/Stream"
 import mysql from "mysql2"
 import { Cancel } from "./cancel.js"
@@ -162,16 +164,31 @@ export class MysqlConnection implements DriverConnection {
     objection?: Objection,
     unprepared: boolean = false
   ): Effect.Effect<any, unknown> {
-    return Effect.suspend(() => {
-      const answer = new Answer()
-      return Effect.map(
-        this.run(objection, false, (running) => {
-          const isText = unprepared || (params.length === 0 && this.sender.isKnownAsText(sql))
-          return this.send(running, { sql, params, isText, asArrays: mode === "array" }, answer)
-        }),
-        () => mode === "raw" ? answer.raw : answer.rows
-      )
+    return Effect.async<any, unknown>((resume) => {
+      const leave = this.submit(sql, params, mode, objection, unprepared, resume)
+      return Effect.sync(leave)
     })
+  }
+
+  /** `execute` by a callback; answers what to do when nobody waits for it any more */
+  submit(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    objection: Objection | undefined,
+    unprepared: boolean,
+    done: (exit: Exit.Exit<any, unknown>) => void
+  ): () => void {
+    const answer = new Answer()
+    return this.start(
+      objection,
+      false,
+      (running) => {
+        const isText = unprepared || (params.length === 0 && this.sender.isKnownAsText(sql))
+        return this.send(running, { sql, params, isText, asArrays: mode === "array" }, answer)
+      },
+      (exit) => done(Exit.isFailure(exit) ? exit : Exit.succeed(mode === "raw" ? answer.raw : answer.rows))
+    )
   }
 
   stream(sql: string, params: ReadonlyArray<unknown>, objection?: Objection): Stream.Stream<any, unknown> {
@@ -245,16 +262,22 @@ export class MysqlConnection implements DriverConnection {
     return this.untilFree
   })
 
+  /** calls back when the connection is free, or with an error when it never will be; answers how to stop waiting */
+  private whenFree(callback: (exit: Exit.Exit<void, unknown>) => void): () => void {
+    const look = () => {
+      if (this.broken !== undefined) callback(Exit.fail(this.broken.cause))
+      else if (this.isFree) callback(Exit.void)
+      else this.onChange.add(look)
+    }
+    look()
+    return () => this.onChange.delete(look)
+  }
+
   /** waits until the connection is free */
   get untilFree(): Effect.Effect<void, unknown> {
     return Effect.async<void, unknown>((resume) => {
-      const look = () => {
-        if (this.broken !== undefined) resume(Effect.fail(this.broken.cause))
-        else if (this.isFree) resume(Effect.void)
-        else this.onChange.add(look)
-      }
-      look()
-      return Effect.sync(() => this.onChange.delete(look))
+      const stop = this.whenFree(resume)
+      return Effect.sync(stop)
     })
   }
 
@@ -346,20 +369,46 @@ export class MysqlConnection implements DriverConnection {
     send: (running: Running) => Command
   ): Effect.Effect<void, unknown> {
     return Effect.async<void, unknown>((resume) => {
-      const refusal = this.refuses(objection)
-      if (refusal !== undefined) return resume(Effect.fail(refusal))
-      if (!this.isFree) return resume(Effect.zipRight(this.turn, this.run(objection, ending, send)))
-      try {
-        const running = this.begin(
-          send,
-          (error) => resume(error === undefined ? Effect.void : Effect.fail(error)),
-          { ending, patience: 0 }
-        )
-        return Effect.sync(() => this.leaves(running))
-      } catch (error) {
-        return resume(Effect.fail(error))
-      }
+      const leave = this.start(objection, ending, send, resume)
+      return Effect.sync(leave)
     })
+  }
+
+  /** `run` by a callback; answers what to do when nobody waits for it any more */
+  private start(
+    objection: Objection | undefined,
+    ending: boolean,
+    send: (running: Running) => Command,
+    done: (exit: Exit.Exit<void, unknown>) => void
+  ): () => void {
+    const refusal = this.refuses(objection)
+    if (refusal !== undefined) {
+      done(Exit.fail(refusal))
+      return constVoid
+    }
+    if (!this.isFree) {
+      if (this.running?.wanted !== true) this.abandon()
+      let leave = constVoid
+      const stop = this.whenFree((exit) => {
+        if (Exit.isFailure(exit)) done(exit)
+        else leave = this.start(objection, ending, send, done)
+      })
+      return () => {
+        stop()
+        leave()
+      }
+    }
+    try {
+      const running = this.begin(
+        send,
+        (error) => done(error === undefined ? Exit.void : Exit.fail(error)),
+        { ending, patience: 0 }
+      )
+      return () => this.leaves(running)
+    } catch (error) {
+      done(Exit.fail(error))
+      return constVoid
+    }
   }
 
   breaks(cause: unknown, failure: unknown = cause): void {

@@ -32,7 +32,9 @@ export const make = <R>(
       ["server.port", target.port]
     ],
     begin,
-    transactionOptions: ["isolation", "accessMode"]
+    transactionOptions: ["isolation", "accessMode"],
+    submit: (connection, sql, params, mode, done, unprepared = false) =>
+      connection.submit(sql, params, mode, undefined, unprepared, done)
   }))
 
 /** several statements in one text have several results */

@@ -4,6 +4,8 @@
 import type * as Pool from "@dbpool/core/Pool"
 import type { DriverConnection, Objection } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import type * as Stream from "effect/Stream"
 import type pg from "pg"
 import type { Canceller } from "./cancel.js"
@@ -18,6 +20,8 @@ import { batched, wireOf } from "./wire.js"
 
 type Mode = "object" | "array" | "raw"
 
+type Done = (exit: Exit.Exit<any, unknown>) => void
+
 /** one statement, from its being sent to its end */
 interface Task extends Sent {
   readonly sql: string
@@ -25,7 +29,7 @@ interface Task extends Sent {
   readonly mode: Mode
   readonly manner: Manner
   readonly objection: Objection | undefined
-  readonly done: (error: unknown, result: any) => void
+  readonly done: Done
   /** what it was prepared as */
   name: string | undefined
   /** it was sent a second time */
@@ -43,9 +47,12 @@ interface Manner {
   readonly shared: boolean
 }
 
-const statement: Manner = { preparable: true, ending: false, shared: false }
-const unpreparedStatement: Manner = { preparable: false, ending: false, shared: false }
-const sharedStatement: Manner = { preparable: true, ending: false, shared: true }
+/** @internal */
+export const statement: Manner = { preparable: true, ending: false, shared: false }
+/** @internal */
+export const unpreparedStatement: Manner = { preparable: false, ending: false, shared: false }
+/** @internal */
+export const sharedStatement: Manner = { preparable: true, ending: false, shared: true }
 const closing: Manner = { preparable: false, ending: true, shared: false }
 
 /** @internal */
@@ -145,34 +152,56 @@ export class PgConnection implements DriverConnection {
     manner: Manner
   ): Effect.Effect<any, unknown> {
     return Effect.async<any, unknown>((resume) => {
-      const refusal = this.line.refuses(objection)
-      if (refusal !== undefined) return resume(Effect.fail(refusal))
-      if (!(manner.shared ? this.line.isFreeToShare : this.line.isFree)) {
-        return resume(Effect.zipRight(this.line.turn, this.run(sql, params, mode, objection, manner)))
-      }
-      if (typeof sql !== "string" || !Array.isArray(params)) {
-        return resume(Effect.fail(new ClientError(new TypeError("a statement is a text and an array of parameters"))))
-      }
-      const task: Task = {
-        sql,
-        params,
-        mode,
-        manner,
-        objection,
-        done: (error, result) => resume(error === undefined ? Effect.succeed(result) : Effect.fail(error)),
-        name: manner.preparable && params.length > 0 ? this.prepared.nameOf(sql) : undefined,
-        again: false,
-        outcome: undefined,
-        wanted: true,
-        over: () => this.finish(task),
-        lost: (cause) => task.done(task.outcome?.error ?? cause, undefined)
-      }
-      this.submit(task)
-      return Effect.sync(() => this.line.leaves(task))
+      const leave = this.submit(sql, params, mode, objection, manner, resume)
+      return Effect.sync(leave)
     })
   }
 
-  private submit(task: Task): void {
+  /** `run` by a callback; answers what to do when nobody waits for it any more */
+  submit(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    objection: Objection | undefined,
+    manner: Manner,
+    done: Done
+  ): () => void {
+    const { line } = this
+    const refusal = line.refuses(objection)
+    if (refusal !== undefined) return refused(done, refusal)
+    if (!(manner.shared ? line.isFreeToShare : line.isFree)) {
+      let leave = constVoid
+      const stop = line.whenTurn((exit) => {
+        if (Exit.isFailure(exit)) done(exit)
+        else leave = this.submit(sql, params, mode, objection, manner, done)
+      })
+      return () => {
+        stop()
+        leave()
+      }
+    }
+    if (typeof sql !== "string" || !Array.isArray(params)) {
+      return refused(done, new ClientError(new TypeError("a statement is a text and an array of parameters")))
+    }
+    const task: Task = {
+      sql,
+      params,
+      mode,
+      manner,
+      objection,
+      done,
+      name: manner.preparable && params.length > 0 ? this.prepared.nameOf(sql) : undefined,
+      again: false,
+      outcome: undefined,
+      wanted: true,
+      over: () => this.finish(task),
+      lost: (cause) => done(Exit.fail(task.outcome?.error ?? cause))
+    }
+    this.send(task)
+    return () => line.leaves(task)
+  }
+
+  private send(task: Task): void {
     const { manner: { ending, shared }, mode, name, params, sql } = task
     this.line.send(
       new PgStatement(this.prepared, {
@@ -201,16 +230,16 @@ export class PgConnection implements DriverConnection {
     const slip = task.manner.shared ? slipOf(this.transactionStatus(), outcome?.result) : undefined
     if (slip !== undefined) {
       this.line.breaks(slip)
-      return task.done(slip, undefined)
+      return task.done(Exit.fail(slip))
     }
     if (error !== undefined && name !== undefined && this.isToBeRepeated(task, name, error)) {
-      return this.submit(Object.assign(task, { again: true, name: this.prepared.nameOf(sql), outcome: undefined }))
+      return this.send(Object.assign(task, { again: true, name: this.prepared.nameOf(sql), outcome: undefined }))
     }
     // one that others have pushed out meanwhile: `pg` takes note of it when it has been parsed, and would for ever
     if (name !== undefined && !this.prepared.has(sql, name)) delete wireOf(this.client).parsedStatements[name]
     // the connection is well, so what the server did not say came from this side: a parameter or a type parser
-    if (error === undefined) task.done(undefined, shape(outcome?.result, task.mode))
-    else task.done(isServerError(error) ? error : new ClientError(error), undefined)
+    if (error === undefined) task.done(Exit.succeed(shape(outcome?.result, task.mode)))
+    else task.done(Exit.fail(isServerError(error) ? error : new ClientError(error)))
   }
 
   /** Only outside transactions, where nothing was done: inside one, the server has undone all that was. */
@@ -222,6 +251,11 @@ export class PgConnection implements DriverConnection {
       (task.manner.shared ? this.line.isFreeToShare : this.line.isFree) && this.transactionStatus() === "none" &&
       this.line.refuses(task.objection) === undefined
   }
+}
+
+const refused = (done: Done, error: unknown): () => void => {
+  done(Exit.fail(error))
+  return constVoid
 }
 
 /** several statements in one text have several results */

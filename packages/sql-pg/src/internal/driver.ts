@@ -9,6 +9,7 @@ import type { PgPoolOptions } from "../PgPoolConfig.js"
 import type { Target } from "./config.js"
 import { connector } from "./connect.js"
 import type { PgConnection } from "./connection.js"
+import { statement, unpreparedStatement } from "./connection.js"
 import { classify, connectFault } from "./errors.js"
 import * as Sharing from "./sharing.js"
 
@@ -30,6 +31,8 @@ export const make = <R>(target: Target<R>, options: PgPoolOptions<any, any, R>):
   ],
   begin: begin(target.local),
   transactionOptions: ["isolation", "accessMode", "deferrable"],
+  submit: (connection, sql, params, mode, done, unprepared = false) =>
+    connection.submit(sql, params, mode, undefined, unprepared ? unpreparedStatement : statement, done),
   sharing: Sharing.make(options)
 })
 

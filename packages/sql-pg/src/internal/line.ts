@@ -10,6 +10,7 @@
 import type * as Pool from "@dbpool/core/Pool"
 import type { Objection } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type pg from "pg"
 import type { Canceller } from "./cancel.js"
 import { isFatal, Unsent } from "./errors.js"
@@ -156,23 +157,35 @@ export class Line {
     else this.endsByItself()
   }
 
-  /** waits until something can be sent: for the end of what is wanted, or for the cancel of what is not */
+  /**
+   * Calls back when something can be sent, or with an error when nothing ever will be: at the end of what is wanted, or of
+   * the cancel of what is not. Answers how to stop waiting.
+   */
+  whenTurn(callback: (exit: Exit.Exit<void, unknown>) => void): () => void {
+    if (this.sent.length <= this.unwanted) this.abandon()
+    return this.whenReady(callback)
+  }
+
+  /** waits for that */
   get turn(): Effect.Effect<void, unknown> {
-    return Effect.suspend(() => this.sent.length > this.unwanted ? this.untilReady : this.cancel)
+    return waiting((callback) => this.whenTurn(callback))
+  }
+
+  /** calls back when the line is free */
+  private whenReady(callback: (exit: Exit.Exit<void, unknown>) => void): () => void {
+    const look = () => {
+      if (this.broken !== undefined) callback(Exit.fail(this.broken.cause))
+      else if (this.isFree) callback(Exit.void)
+      else if (this.spent && this.ready && this.stopCancel === undefined) callback(Exit.fail(spentUp()))
+      else this.onChange.add(look)
+    }
+    look()
+    return () => this.onChange.delete(look)
   }
 
   /** waits until the line is free */
   get untilReady(): Effect.Effect<void, unknown> {
-    return Effect.async<void, unknown>((resume) => {
-      const look = () => {
-        if (this.broken !== undefined) resume(Effect.fail(this.broken.cause))
-        else if (this.isFree) resume(Effect.void)
-        else if (this.spent && this.ready && this.stopCancel === undefined) resume(Effect.fail(spentUp()))
-        else this.onChange.add(look)
-      }
-      look()
-      return Effect.sync(() => this.onChange.delete(look))
-    })
+    return waiting((callback) => this.whenReady(callback))
   }
 
   abandon(): void {
@@ -245,6 +258,13 @@ export class Line {
     })
   }
 }
+
+/** an effect of what calls back, and answers how to stop */
+const waiting = (start: (callback: (exit: Exit.Exit<void, unknown>) => void) => () => void) =>
+  Effect.async<void, unknown>((resume) => {
+    const stop = start(resume)
+    return Effect.sync(stop)
+  })
 
 const spentUp = () =>
   new Unsent(new Error("a statement on it was cancelled through a proxy, after which a connection is not used again"))

@@ -9,6 +9,7 @@ import type * as Driver from "@dbpool/sql/Driver"
 import type pg from "pg"
 import type { PgPoolOptions } from "../PgPoolConfig.js"
 import type { PgConnection } from "./connection.js"
+import { sharedStatement } from "./connection.js"
 
 /** they begin no transaction, and answer with rows or a count: never with COPY, which would read what follows as data */
 const plain = /^\s*(?:select|insert|update|delete|merge|with|values|table)\b/i
@@ -52,5 +53,7 @@ export const make = (options: PgPoolOptions<any, any, any>): Driver.Sharing<PgCo
     maxLeases: options.sharing.maxLeases,
     allows,
     execute: (connection, sql, params, mode) => connection.share(sql, params, mode),
+    submit: (connection, sql, params, mode, done) =>
+      connection.submit(sql, params, mode, undefined, sharedStatement, done),
     accepts: (connection) => !connection.line.isObstructed
   }

@@ -32,14 +32,12 @@ export const toSqlError = (error: SqlPoolError): SqlError => new SqlError({ caus
 
 type TransformRows = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
-const unprepared: QueryOptions = { unprepared: true }
-
-/** what may be asked of a connection that others use at the same time @internal */
-export type SharedConnection = Pick<Connection, "execute" | "executeRaw" | "executeValues">
+/** @internal */
+export const unprepared: QueryOptions = { unprepared: true }
 
 /** @internal */
-export class SharedChannelConnection implements SharedConnection {
-  constructor(readonly channel: Pick<Channel, "run">) {}
+export class ChannelConnection implements Connection {
+  constructor(readonly channel: Channel) {}
 
   execute(
     sql: string,
@@ -60,7 +58,15 @@ export class SharedChannelConnection implements SharedConnection {
     return Effect.mapError(this.channel.run(sql, params, "array"), toSqlError)
   }
 
-  protected rows(
+  executeUnprepared(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: TransformRows
+  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
+    return this.rows(sql, params, transformRows, unprepared)
+  }
+
+  private rows(
     sql: string,
     params: ReadonlyArray<unknown>,
     transformRows: TransformRows,
@@ -68,21 +74,6 @@ export class SharedChannelConnection implements SharedConnection {
   ): Effect.Effect<ReadonlyArray<any>, SqlError> {
     const rows = Effect.mapError(this.channel.run(sql, params, "object", options), toSqlError)
     return transformRows === undefined ? rows : Effect.map(rows, transformRows)
-  }
-}
-
-/** @internal */
-export class ChannelConnection extends SharedChannelConnection implements Connection {
-  constructor(override readonly channel: Channel) {
-    super(channel)
-  }
-
-  executeUnprepared(
-    sql: string,
-    params: ReadonlyArray<unknown>,
-    transformRows: TransformRows
-  ): Effect.Effect<ReadonlyArray<any>, SqlError> {
-    return this.rows(sql, params, transformRows, unprepared)
   }
 
   executeStream(

@@ -5,17 +5,20 @@ import type { AcquireError } from "@dbpool/core/PoolError"
 import type { SharingPool } from "@dbpool/core/SharingPool"
 import type * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { QueryError } from "../SqlPoolError.js"
 import * as Carrier from "./carrier.js"
+import * as Channel from "./channel.js"
 import { ChannelConnection, toSqlError } from "./channel.js"
 import type { SqlLease } from "./lease.js"
 import type { Member } from "./member.js"
 import * as Repeat from "./repeat.js"
 import * as Statement from "./statement.js"
+import * as Timeout from "./timeout.js"
 import type { Transactor } from "./transaction.js"
 import * as Transaction from "./transaction.js"
 
@@ -23,7 +26,7 @@ import * as Transaction from "./transaction.js"
 export interface Options {
   readonly transactor: Transactor
   /** only where connections may be shared */
-  readonly share: SharingPool<Member>["share"] | undefined
+  readonly sharing: Pick<SharingPool<Member>, "share" | "shareCall"> | undefined
   /** a lease whose handle dies with it */
   readonly reserve: Effect.Effect<SqlLease, AcquireError, Scope.Scope>
   readonly reactivity: Reactivity.Reactivity.Service
@@ -31,42 +34,68 @@ export interface Options {
 
 /** @internal */
 export const make = (options: Options): SqlClient.SqlClient => {
-  const { reactivity, share, transactor } = options
+  const { reactivity, sharing, transactor } = options
   const { dialect, pool } = transactor
   const { driver } = dialect
+  /** most statements need nothing before or around them: the fastest way to send them will do */
+  const isBare = !dialect.config.validateOn.includes("statement")
   /** for a statement outside of transactions: a lease of its own */
-  const alone = <A>(patience: Repeat.Patience, f: (connection: Connection) => A) => (member: Member): A => {
-    patience.lent()
-    return f(member.asConnection)
-  }
-  const use: Statement.Runner["use"] = (fiber, f) => {
-    const level = Carrier.find(fiber.currentContext, pool)
-    if (level !== undefined) return f(level.asConnection)
+  const alone: Statement.Runner["run"] = (fiber, sql, params, { mode, unprepared }) => {
     const patience = new Repeat.Patience(dialect)
-    return Repeat.single(patience, pool, pool.use(alone(patience, f)))
+    const options = unprepared ? Channel.unprepared : undefined
+    const shares = sharing !== undefined && !unprepared && driver.sharing!.allows(sql)
+    const direct = isBare && Timeout.isUnbound(dialect, fiber)
+    const submitted = direct && driver.submit !== undefined
+      ? (member: Member, done: (exit: Exit.Exit<any, QueryError>) => void) => {
+        patience.lent()
+        return member.submit(driver.submit!, sql, params, mode, unprepared, done)
+      }
+      : undefined
+    const run = (member: Member) => {
+      patience.lent()
+      return member.run(sql, params, mode, options)
+    }
+    if (!shares) return Repeat.single(patience, pool, submitted === undefined ? pool.use(run) : pool.call(submitted))
+    const { submit } = driver.sharing!
+    return Repeat.single(
+      patience,
+      pool,
+      submitted === undefined || submit === undefined
+        ? sharing.share((member, isAlone) => {
+          if (isAlone) return run(member)
+          patience.lent()
+          return member.share(sql, params, mode)
+        })
+        : sharing.shareCall<any, QueryError>((member, done, isAlone) => {
+          if (isAlone) return submitted(member, done)
+          patience.lent()
+          return member.submit(submit, sql, params, mode, false, done)
+        })
+    )
   }
   const runner: Statement.Runner = {
-    use,
-    share: share === undefined
-      ? (fiber, _sql, f) => use(fiber, f)
-      : (fiber, sql, f) => {
-        if (!driver.sharing!.allows(sql) || Carrier.find(fiber.currentContext, pool) !== undefined) return use(fiber, f)
-        const patience = new Repeat.Patience(dialect)
-        return Repeat.single(
-          patience,
-          pool,
-          share((member, isAlone) => {
-            patience.lent()
-            return f(isAlone ? member.asConnection : member.asShared)
-          })
+    run: (fiber, sql, params, manner) => {
+      const level = Carrier.find(fiber.currentContext, pool)
+      return level === undefined
+        ? alone(fiber, sql, params, manner)
+        : Effect.mapError(
+          level.run(sql, params, manner.mode, manner.unprepared ? Channel.unprepared : undefined),
+          toSqlError
         )
-      },
+    },
     stream: (f) =>
       Stream.unwrap(Effect.withFiberRuntime((fiber) => {
         const level = Carrier.find(fiber.currentContext, pool)
         if (level !== undefined) return Effect.succeed(f(level.asConnection))
         const patience = new Repeat.Patience(dialect)
-        return Effect.succeed(Repeat.stream(patience, pool, pool.stream(alone(patience, f))))
+        return Effect.succeed(Repeat.stream(
+          patience,
+          pool,
+          pool.stream((member) => {
+            patience.lent()
+            return f(member.asConnection)
+          })
+        ))
       })),
     compiler: driver.compiler,
     transformRows: driver.transformRows,

@@ -4,14 +4,15 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
-import type { Begin, Driver, DriverConnection, Objection } from "../Driver.js"
+import type { Begin, Driver, DriverConnection, Objection, Submit } from "../Driver.js"
 import type { QueryOptions } from "../SqlConnection.js"
 import type { SqlPoolConfig } from "../SqlPoolConfig.js"
 import type { QueryError } from "../SqlPoolError.js"
 import type { Channel, Mode } from "./channel.js"
-import type { SharedConnection } from "./channel.js"
-import { ChannelConnection, SharedChannelConnection } from "./channel.js"
+import { ChannelConnection } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
 import { toQueryError } from "./queryError.js"
 import { shown } from "./report.js"
@@ -47,10 +48,6 @@ export const abandonUnfinished = ({ connection }: Member): void => {
 export class Member implements Channel {
   /** for single statements, whose lease begins and ends with them: no lock, nobody else is there */
   readonly asConnection: Connection = new ChannelConnection(this)
-  /** for single statements that others run theirs beside */
-  readonly asShared: SharedConnection = new SharedChannelConnection({
-    run: (sql, params, mode, options) => this.share(sql, params, mode, options)
-  })
   readonly proof: Proof
   /** how many statements were sent on it, and the last of them */
   statements = 0
@@ -72,7 +69,8 @@ export class Member implements Channel {
     )
   }
 
-  private share(
+  /** a single statement that others run theirs beside */
+  share(
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
@@ -85,6 +83,29 @@ export class Member implements Channel {
       ),
       (cause) => toQueryError(dialect, cause, false)
     )
+  }
+
+  /** `run` or `share` by a callback, for those that need neither a validation before nor a bound */
+  submit(
+    submit: Submit<DriverConnection>,
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    unprepared: boolean,
+    done: (exit: Exit.Exit<any, QueryError>) => void
+  ): () => void {
+    const { connection, dialect } = this
+    this.statements++
+    this.latest = sql
+    const stop = dialect.stopwatch?.start()
+    const leave = submit(connection, sql, params, mode, (exit) => {
+      stop?.(exit)
+      done(Exit.mapError(exit, (cause) => toQueryError(dialect, cause, false)))
+    }, unprepared)
+    return stop === undefined ? leave : () => {
+      stop(Exit.interrupt(FiberId.none))
+      leave()
+    }
   }
 
   stream(sql: string, params: ReadonlyArray<unknown>, options?: QueryOptions): Stream.Stream<any, QueryError> {

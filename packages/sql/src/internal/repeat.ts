@@ -13,11 +13,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { QueryError } from "../SqlPoolError.js"
 import { toSqlError } from "./channel.js"
 import type { Dialect } from "./member.js"
 import * as Region from "./region.js"
 
-type Failure = SqlError | AcquireError
+type Failure = SqlError | QueryError | AcquireError
 
 const lift = (error: Failure): SqlError => error instanceof SqlError ? error : toSqlError(error)
 

@@ -12,50 +12,36 @@ import type * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import type { SharedConnection } from "./channel.js"
+import type { Mode } from "./channel.js"
 import { isSeen } from "./trace.js"
+
+/** how a statement is run, and what its rows are to be */
+export interface Manner {
+  readonly mode: Mode
+  /** names as the database has them, both ways */
+  readonly withoutTransform: boolean
+  readonly unprepared: boolean
+}
+
+const rows: Manner = { mode: "object", withoutTransform: false, unprepared: false }
+const raw: Manner = { mode: "raw", withoutTransform: true, unprepared: false }
+const values: Manner = { mode: "array", withoutTransform: false, unprepared: false }
+const untransformed: Manner = { mode: "object", withoutTransform: true, unprepared: false }
+const unprepared: Manner = { mode: "object", withoutTransform: false, unprepared: true }
 
 /** where a statement of this client runs, given the fiber it runs in @internal */
 export interface Runner {
-  readonly use: <A>(
-    fiber: Fiber.RuntimeFiber<any, any>,
-    f: (connection: Connection) => Effect.Effect<A, SqlError>
-  ) => Effect.Effect<A, SqlError>
-  /** perhaps on a connection on which others run theirs at the same time */
-  readonly share: <A>(
+  readonly run: (
     fiber: Fiber.RuntimeFiber<any, any>,
     sql: string,
-    f: (connection: SharedConnection) => Effect.Effect<A, SqlError>
-  ) => Effect.Effect<A, SqlError>
+    params: ReadonlyArray<unknown>,
+    manner: Manner
+  ) => Effect.Effect<any, SqlError>
   readonly stream: <A>(f: (connection: Connection) => Stream.Stream<A, SqlError>) => Stream.Stream<A, SqlError>
   readonly compiler: Statement.Compiler
   readonly transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
 }
-
-type Operation = (
-  connection: SharedConnection,
-  sql: string,
-  params: ReadonlyArray<unknown>,
-  runner: Runner
-) => Effect.Effect<any, SqlError>
-
-type Send = (
-  runner: Runner,
-  fiber: Fiber.RuntimeFiber<any, any>,
-  sql: string,
-  params: ReadonlyArray<unknown>
-) => Effect.Effect<any, SqlError>
-
-const sharing = (operation: Operation): Send => (runner, fiber, sql, params) =>
-  runner.share(fiber, sql, (connection) => operation(connection, sql, params, runner))
-
-const rows = sharing((connection, sql, params, { transformRows }) => connection.execute(sql, params, transformRows))
-const raw = sharing((connection, sql, params) => connection.executeRaw(sql, params))
-const values = sharing((connection, sql, params) => connection.executeValues(sql, params))
-const untransformed = sharing((connection, sql, params) => connection.execute(sql, params, undefined))
-const unprepared: Send = (runner, fiber, sql, params) =>
-  runner.use(fiber, (connection) => connection.executeUnprepared(sql, params, runner.transformRows))
 
 class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
   constructor(
@@ -79,11 +65,11 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
   }
 
   get withoutTransform(): Effect.Effect<ReadonlyArray<A>, SqlError> {
-    return this.run("executeWithoutTransform", untransformed, true)
+    return this.run("executeWithoutTransform", untransformed)
   }
 
   get raw(): Effect.Effect<unknown, SqlError> {
-    return this.run("executeRaw", raw, true)
+    return this.run("executeRaw", raw)
   }
 
   get values(): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
@@ -116,11 +102,16 @@ class PoolStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> impl
     return { _id: "@effect/sql/Statement", segments: this.segments, sql, params }
   }
 
-  private run(operation: string, send: Send, withoutTransform = false): Effect.Effect<any, SqlError> {
+  private run(operation: string, manner: Manner): Effect.Effect<any, SqlError> {
+    const { withoutTransform } = manner
     return Effect.withFiberRuntime((fiber) => {
       const sent = (statement: Statement.Statement<A>) => {
         const [sql, params] = statement.compile(withoutTransform)
-        return send(this.runner, fiber, sql, params)
+        const { run, transformRows } = this.runner
+        const result = run(fiber, sql, params, manner)
+        return transformRows === undefined || withoutTransform || manner.mode !== "object"
+          ? result
+          : Effect.map(result, transformRows)
       }
       return isPlain(fiber)
         ? sent(this)

@@ -49,7 +49,8 @@ export class Stopwatch {
     }))
   }
 
-  private start(): (exit: Exit.Exit<unknown, unknown>) => void {
+  /** begins to measure; what it answers ends it */
+  start(): (exit: Exit.Exit<unknown, unknown>) => void {
     const begun = this.clock.unsafeCurrentTimeNanos()
     return (exit) => {
       const seconds = Number(this.clock.unsafeCurrentTimeNanos() - begun) / 1e9

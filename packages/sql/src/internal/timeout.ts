@@ -20,6 +20,10 @@ const ownOf = (fiber: Fiber.RuntimeFiber<any, any>, options: QueryOptions | unde
 const check = ({ name }: Dialect, timeout: Duration.DurationInput): Effect.Effect<number, InvalidPoolConfig> =>
   PoolConfig.bound(name, "timeout", timeout)
 
+/** whether nothing bounds the statements of that fiber, unless they say so themselves @internal */
+export const isUnbound = ({ config }: Dialect, fiber: Fiber.RuntimeFiber<any, any>): boolean =>
+  config.statementTimeout === Infinity && Region.of(fiber).timeout === undefined
+
 /** @internal */
 export const bound = <A>(
   dialect: Dialect,

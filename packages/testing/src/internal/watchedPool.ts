@@ -93,6 +93,20 @@ const use = <C>(referee: Referee, pool: Pool.Pool<C>): Pool.Pool<C>["use"] => (f
       pool.use((connection) => borrowing(referee, call, connection, Effect.suspend(() => f(connection))), options)
   )
 
+const call = <C>(referee: Referee, pool: Pool.Pool<C>): Pool.Pool<C>["call"] => (start, options) =>
+  asking(referee, options, (call) =>
+    pool.call((connection, done) => {
+      referee.served(call, connection)
+      const abandon = start(connection, (exit) => {
+        referee.gaveBack(call)
+        done(exit)
+      })
+      return () => {
+        referee.gaveBack(call)
+        abandon()
+      }
+    }, options))
+
 const stream = <C>(referee: Referee, pool: Pool.Pool<C>): Pool.Pool<C>["stream"] => (f, options) =>
   Stream.unwrapScoped(
     Effect.map(
@@ -129,6 +143,7 @@ export const watched = <C, P extends Pool.Pool<C>>(pool: P, referee: Referee): P
     acquireWith: (options) => acquire(referee, pool, options),
     tryAcquire: acquire(referee, pool, { whenExhausted: "fail" }),
     use: use(referee, pool),
+    call: call(referee, pool),
     stream: stream(referee, pool),
     session: session(referee, pool),
     resize: (size) =>

@@ -1,0 +1,132 @@
+/**
+ * Borrowing for an operation that is a callback: no fiber runs between the hand-off of a connection and the start of the
+ * operation, nor between its end and the next hand-off. What else there is to borrowing is as in `lease.ts`.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { AcquireOptions } from "../AcquireOptions.js"
+import type { Pool } from "../Pool.js"
+import type { AcquireError } from "../PoolError.js"
+import type { SharingPool } from "../SharingPool.js"
+import type { Engine } from "./engine.js"
+import type { Entry } from "./entry.js"
+import { held } from "./holders.js"
+import * as Lease from "./lease.js"
+import type { Hold } from "./lineage.js"
+import * as Lineage from "./lineage.js"
+import { regionOf } from "./region.js"
+import * as Session from "./session.js"
+import * as Trace from "./trace.js"
+import { Waiter } from "./waiterQueue.js"
+
+type Start<C, A, E> = (connection: C, done: (exit: Exit.Exit<A, E>) => void, alone: boolean) => () => void
+
+/** From its coming to its end it is a waiter, then a holder, and then over. */
+class Call<C, A, E> extends Waiter<C> {
+  private hold: Hold<C> | undefined = undefined
+  private abandon: (() => void) | undefined = undefined
+  private over = false
+
+  constructor(
+    private readonly engine: Engine<C>,
+    private readonly fiber: Lineage.Self,
+    private readonly start: Start<C, A, E>,
+    private readonly answer: (effect: Effect.Effect<A, E | AcquireError>) => void,
+    shared: boolean
+  ) {
+    super(answer as never, shared)
+  }
+
+  /** run by its fiber */
+  come(options: AcquireOptions): void {
+    const { engine, fiber, shared } = this
+    const entry = shared ? engine.sharing!.lend() : engine.lendIdle()
+    if (entry !== undefined) return this.run(entry)
+    const region = regionOf(fiber)
+    engine.request(this, options.timeout ?? region.timeout, options.whenExhausted ?? region.whenExhausted)
+  }
+
+  /** within a decision of the pool, where it must not start */
+  override accept(entry: Entry<C>): void {
+    this.entry = entry
+    this.engine.starting.push(this)
+  }
+
+  /** after that decision, unless its fiber has been interrupted by what started before it */
+  begin(): void {
+    const { engine, entry } = this
+    if (this.over || entry === undefined) return
+    engine.taken(entry, engine.now() - this.since)
+    this.run(entry)
+  }
+
+  private run(entry: Entry<C>): void {
+    const { engine, fiber, shared, start } = this
+    this.hold = held(engine, Lineage.beginCall(engine, entry, fiber, shared))
+    try {
+      this.abandon = start(entry.connection, (exit) => this.done(exit), !shared)
+    } catch (defect) {
+      this.done(Exit.die(defect))
+    }
+  }
+
+  private done(exit: Exit.Exit<A, E>): void {
+    if (this.over) return
+    this.over = true
+    this.hold!.end(Exit.isSuccess(exit))
+    this.answer(exit)
+  }
+
+  /** its fiber has been interrupted, or got an error instead of a connection */
+  leave(): void {
+    if (this.over) return
+    this.over = true
+    if (this.hold === undefined) return this.engine.withdraw(this)
+    try {
+      this.abandon?.()
+    } finally {
+      this.hold.end()
+    }
+  }
+}
+
+/** inside a session, or with a span for the wait: rare enough to go the way of all others */
+const roundabout = <A, E>(start: (done: (exit: Exit.Exit<A, E>) => void) => () => void): Effect.Effect<A, E> =>
+  Effect.async<A, E>((resume) => {
+    const abandon = start(resume)
+    return Effect.sync(abandon)
+  })
+
+const make = <C>(engine: Engine<C>, shared: boolean) => {
+  const borrow = shared ? Lease.share(engine) : Lease.use(engine)
+  return <A, E>(
+    start: Start<C, A, E>,
+    options: AcquireOptions = {}
+  ): Effect.Effect<A, E | AcquireError> =>
+    Effect.uninterruptibleMask((restore) => {
+      const fiber = Lineage.running()!
+      if (Session.levelOf(engine) !== undefined || Trace.isSeen(fiber)) {
+        return restore(borrow(
+          (connection: C, alone = true) => roundabout<A, E>((done) => start(connection, done, alone)),
+          options
+        ))
+      }
+      let call: Call<C, A, E> | undefined
+      return Effect.catchAllCause(
+        restore(Effect.async<A, E | AcquireError>((resume) => {
+          call = new Call(engine, fiber, start, resume, shared)
+          call.come(options)
+        })),
+        (cause) => {
+          call?.leave()
+          return Effect.failCause(cause)
+        }
+      )
+    })
+}
+
+/** @internal */
+export const call = <C>(engine: Engine<C>): Pool<C>["call"] => make(engine, false)
+
+/** @internal */
+export const shareCall = <C>(engine: Engine<C>): SharingPool<C>["shareCall"] => make(engine, true)
