@@ -8,7 +8,7 @@
  */
 import type * as Pool from "@dbpool/core/Pool"
 import type * as Statement from "@effect/sql/Statement"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { Exit } from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -126,6 +126,33 @@ export type Submit<in C extends DriverConnection> = (
 ) => () => void
 
 /**
+ * An effect of what calls back once and answers how to give it up, which is called when the effect is interrupted. So a
+ * driver's `execute` can be made of what its `submit` is made of.
+ *
+ * @example
+ * ```ts
+ * import * as Driver from "@dbpool/sql/Driver"
+ * import * as Exit from "effect/Exit"
+ *
+ * const pause = (millis: number) =>
+ *   Driver.fromCallback<void>((done) => {
+ *     const timer = setTimeout(() => done(Exit.void), millis)
+ *     return () => clearTimeout(timer)
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromCallback = <A>(
+  start: (done: (exit: Exit<A, unknown>) => void) => () => void
+): Effect.Effect<A, unknown> =>
+  Effect.async((resume) => {
+    const leave = start(resume)
+    return Effect.sync(leave)
+  })
+
+/**
  * How statements of several callers run on one connection at the same time, where the protocol can do that.
  *
  * @since 0.1.0
@@ -150,7 +177,7 @@ export interface Sharing<in C extends DriverConnection> {
     params: ReadonlyArray<unknown>,
     mode: "object" | "array" | "raw"
   ) => Effect.Effect<any, unknown>
-  /** `execute` as `submit` is to a connection's. Without it: through `execute` */
+  /** `execute` by a callback. Without it: through `execute` */
   readonly submit?: Submit<C> | undefined
   /** Whether a connection that is shared takes one more; not behind a statement that nobody waits for any more. */
   readonly accepts: (connection: C) => boolean
@@ -182,7 +209,7 @@ export interface Driver<C extends DriverConnection = DriverConnection, R = never
   readonly begin: ((options: TransactionOptions) => string | Begin<C>) | undefined
   /** What `begin` can say; other options are refused with `InvalidTransaction`. */
   readonly transactionOptions: ReadonlyArray<keyof TransactionOptions>
-  /** The same as a connection's `execute`, for single statements of `SqlClient`. Without it: through `execute` */
+  /** A connection's `execute` by a callback, for single statements of `SqlClient`. Without it: through `execute` */
   readonly submit?: Submit<C> | undefined
   /** Whether single statements of `SqlClient` share connections. Without it: never */
   readonly sharing?: Sharing<C> | undefined

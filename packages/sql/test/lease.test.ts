@@ -38,10 +38,22 @@ describe("a lease", () => {
     Effect.gen(function*() {
       const { pool, server, sql } = yield* makeOne()
       const used = yield* pool.use(Effect.succeed)
+      const called = yield* pool.call<typeof used, never>((connection, done) => {
+        done(Exit.succeed(connection))
+        return () => {}
+      })
+      const abandoned: Array<typeof used> = []
+      yield* Effect.flatMap(
+        start(pool.call((connection) => {
+          abandoned.push(connection)
+          return () => {}
+        })),
+        Fiber.interrupt
+      )
       const acquired = yield* Effect.scoped(Effect.map(pool.acquire, ({ connection }) => connection))
       const reserved = yield* Effect.scoped(sql.reserve)
       const streamed = yield* Stream.runHead(pool.stream((connection) => Stream.make(connection)))
-      for (const connection of [used, acquired, Option.getOrThrow(streamed)]) {
+      for (const connection of [used, called, abandoned[0]!, acquired, Option.getOrThrow(streamed)]) {
         const error = yield* failsWith(connection.query("insert late"), "LeaseReleased")
         assert.strictEqual(error.what, "lease")
         yield* failsWith(Stream.runDrain(connection.stream("insert late")), "LeaseReleased")

@@ -63,7 +63,6 @@ export class Engine<C> {
   readonly entries = new Set<Entry<C>>()
   /** tasks that are still running */
   readonly tasks = new Map<Fiber.RuntimeFiber<void>, Entry<C> | undefined>()
-
   readonly alarm: Alarm
   private readonly taskRuntime: Runtime.Runtime<never>
   private readonly origin: bigint

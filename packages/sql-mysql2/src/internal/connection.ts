@@ -6,6 +6,7 @@
  */
 import type * as Pool from "@dbpool/core/Pool"
 import type { DriverConnection, Objection } from "@dbpool/sql/Driver"
+import { fromCallback } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { constVoid } from "effect/Function"
@@ -164,10 +165,7 @@ export class MysqlConnection implements DriverConnection {
     objection?: Objection,
     unprepared: boolean = false
   ): Effect.Effect<any, unknown> {
-    return Effect.async<any, unknown>((resume) => {
-      const leave = this.submit(sql, params, mode, objection, unprepared, resume)
-      return Effect.sync(leave)
-    })
+    return fromCallback((done) => this.submit(sql, params, mode, objection, unprepared, done))
   }
 
   /** `execute` by a callback; answers what to do when nobody waits for it any more */
@@ -275,10 +273,7 @@ export class MysqlConnection implements DriverConnection {
 
   /** waits until the connection is free */
   get untilFree(): Effect.Effect<void, unknown> {
-    return Effect.async<void, unknown>((resume) => {
-      const stop = this.whenFree(resume)
-      return Effect.sync(stop)
-    })
+    return fromCallback((callback) => this.whenFree(callback))
   }
 
   /** why nothing can be sent, if so */
@@ -368,10 +363,7 @@ export class MysqlConnection implements DriverConnection {
     ending: boolean,
     send: (running: Running) => Command
   ): Effect.Effect<void, unknown> {
-    return Effect.async<void, unknown>((resume) => {
-      const leave = this.start(objection, ending, send, resume)
-      return Effect.sync(leave)
-    })
+    return fromCallback((done) => this.start(objection, ending, send, done))
   }
 
   /** `run` by a callback; answers what to do when nobody waits for it any more */

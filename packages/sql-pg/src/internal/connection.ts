@@ -3,6 +3,7 @@
  */
 import type * as Pool from "@dbpool/core/Pool"
 import type { DriverConnection, Objection } from "@dbpool/sql/Driver"
+import { fromCallback } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { constVoid } from "effect/Function"
@@ -151,10 +152,7 @@ export class PgConnection implements DriverConnection {
     objection: Objection | undefined,
     manner: Manner
   ): Effect.Effect<any, unknown> {
-    return Effect.async<any, unknown>((resume) => {
-      const leave = this.submit(sql, params, mode, objection, manner, resume)
-      return Effect.sync(leave)
-    })
+    return fromCallback((done) => this.submit(sql, params, mode, objection, manner, done))
   }
 
   /** `run` by a callback; answers what to do when nobody waits for it any more */

@@ -9,6 +9,7 @@
  */
 import type * as Pool from "@dbpool/core/Pool"
 import type { Objection } from "@dbpool/sql/Driver"
+import { fromCallback } from "@dbpool/sql/Driver"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type pg from "pg"
@@ -168,7 +169,7 @@ export class Line {
 
   /** waits for that */
   get turn(): Effect.Effect<void, unknown> {
-    return waiting((callback) => this.whenTurn(callback))
+    return fromCallback((callback) => this.whenTurn(callback))
   }
 
   /** calls back when the line is free */
@@ -185,7 +186,7 @@ export class Line {
 
   /** waits until the line is free */
   get untilReady(): Effect.Effect<void, unknown> {
-    return waiting((callback) => this.whenReady(callback))
+    return fromCallback((callback) => this.whenReady(callback))
   }
 
   abandon(): void {
@@ -258,13 +259,6 @@ export class Line {
     })
   }
 }
-
-/** an effect of what calls back, and answers how to stop */
-const waiting = (start: (callback: (exit: Exit.Exit<void, unknown>) => void) => () => void) =>
-  Effect.async<void, unknown>((resume) => {
-    const stop = start(resume)
-    return Effect.sync(stop)
-  })
 
 const spentUp = () =>
   new Unsent(new Error("a statement on it was cancelled through a proxy, after which a connection is not used again"))
