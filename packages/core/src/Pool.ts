@@ -89,7 +89,8 @@ export interface Lease<out C> {
 /**
  * An operation that is a callback: starts it, and answers how to abandon it. `done` is called once, perhaps at once, with
  * what came of it. It is abandoned when its fiber is interrupted before that: the lease ends then, and `condition` says
- * whether something is still going on that has to be cancelled. Neither may block, or wait for this pool.
+ * whether something is still going on that has to be cancelled; a later `done` has no effect. Neither may block, or wait
+ * for this pool.
  *
  * @example
  * ```ts
@@ -157,9 +158,9 @@ export interface Pool<out C> {
     options?: AcquireOptions
   ) => Effect.Effect<A, E | AcquireError, R>
   /**
-   * `use` for an operation that is a callback rather than an effect, with everything that `use` promises and at a fraction
-   * of its cost: the operation starts in the step in which the connection is handed over, and the next caller gets the
-   * connection in the step in which `done` is called. Fails as `use` does; an operation that throws dies.
+   * `use` for an operation that is a callback rather than an effect, with everything that `use` promises: the operation
+   * starts in the step in which the connection is handed over, and the next caller gets the connection in the step in
+   * which `done` is called; no fiber has to be woken in between. Fails as `use` does; an operation that throws dies.
    */
   readonly call: <A, E>(
     start: Operation<C, A, E>,

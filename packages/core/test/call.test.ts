@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as Scheduler from "effect/Scheduler"
 import * as TestClock from "effect/TestClock"
 import * as Tracer from "effect/Tracer"
 import type { TestPool } from "./support.js"
@@ -27,6 +28,9 @@ const makeBench = () => {
     Effect.sync(() => ends.get(name)!(exit))
   return { began, abandoned, operation, end }
 }
+
+/** runs whatever is scheduled in the very step that schedules it */
+const atOnce: Scheduler.Scheduler = { shouldYield: () => false, scheduleTask: (task) => task() }
 
 const makeOne = (options?: Parameters<typeof makePool>[1]) =>
   Effect.gen(function*() {
@@ -133,6 +137,64 @@ describe("a call", () => {
       yield* settled(pool)
     }))
 
+  it.scoped("that ends at once hands on to the next, however many there are", () =>
+    Effect.gen(function*() {
+      const { pool } = yield* makeOne({ nestedAcquire: "allow" })
+      const held = yield* hold(pool)
+      const one = pool.call<number, never>(({ id }, done) => {
+        done(Exit.succeed(id))
+        return () => {}
+      })
+      const all = yield* start(Effect.all(Array.from({ length: 3000 }, () => one), { concurrency: "unbounded" }))
+      assert.strictEqual((yield* pool.stats).waiting, 3000)
+      yield* held.end
+      assert.lengthOf(yield* Fiber.join(all), 3000)
+      yield* settled(pool)
+    }))
+
+  it.scoped("that is interrupted before it starts, in the moment in which it was served, never does", () =>
+    Effect.gen(function*() {
+      const { began, operation, pool } = yield* makeOne({ maxConnections: 2 })
+      yield* warm(pool, 2)
+      yield* pool.suspend
+      const fibers: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+      const murderous = (connection: Connection, done: (exit: Exit.Exit<string, string>) => void) => {
+        fibers[1]!.unsafeInterruptAsFork(fibers[1]!.id())
+        return operation("a")(connection, done)
+      }
+      fibers.push(yield* start(Effect.withScheduler(pool.call(murderous), atOnce)))
+      fibers.push(yield* start(Effect.withScheduler(pool.call(operation("b")), atOnce)))
+      yield* pool.resume
+      assert.lengthOf(began, 1)
+      assert.deepStrictEqual(yield* Effect.map(pool.stats, ({ idle, leased }) => [idle, leased]), [1, 1])
+      yield* Fiber.interrupt(fibers[0]!)
+    }))
+
+  it.scoped("that is interrupted by its own operation, while that starts, abandons it before anybody else starts", () =>
+    Effect.gen(function*() {
+      const { abandoned, began, operation, pool } = yield* makeOne()
+      const held = yield* hold(pool)
+      const fibers: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+      fibers.push(
+        yield* start(Effect.withScheduler(
+          pool.call((connection, done) => {
+            fibers[0]!.unsafeInterruptAsFork(fibers[0]!.id())
+            return operation("a")(connection, done)
+          }),
+          atOnce
+        ))
+      )
+      fibers.push(
+        yield* start(pool.call((connection, done) => {
+          assert.deepStrictEqual(abandoned, ["a"])
+          return operation("b")(connection, done)
+        }))
+      )
+      yield* held.end
+      assert.deepStrictEqual(began, ["a on 1", "b on 1"])
+      yield* Fiber.interrupt(fibers[1]!)
+    }))
+
   it.scoped("that is interrupted by an operation of the same moment gives its connection back", () =>
     Effect.gen(function*() {
       const { operation, pool } = yield* makeOne({ maxConnections: 2 })
@@ -218,6 +280,21 @@ describe("a call", () => {
       assert.deepStrictEqual(began, ["a on 1"])
       yield* end("a")
       yield* Fiber.join(fiber)
+    }))
+})
+
+describe("an operation that is over", () => {
+  it.scoped("is not abandoned, whichever way it went", () =>
+    Effect.gen(function*() {
+      const { abandoned, end, operation, pool } = yield* makeOne()
+      const call = pool.call(operation("a"))
+      for (const way of [call, pool.session(call)]) {
+        const fiber = yield* start(Effect.exit(way))
+        yield* end("a")
+        fiber.unsafeInterruptAsFork(fiber.id())
+        yield* Fiber.await(fiber)
+        assert.deepStrictEqual(abandoned, [])
+      }
     }))
 })
 

@@ -125,6 +125,22 @@ describe("a statement", () => {
       )
       assert.include(error.message, "what is that?")
     }))
+
+  it.scopedLive("whose rows cannot be read does not give its connection to those who wait", () =>
+    Effect.gen(function*() {
+      const typeCast = (field: { readonly name: string }, next: () => unknown) => {
+        if (field.name === "bad") throw new Error("what is that?")
+        return next()
+      }
+      const { pool, sql } = yield* makePool({ maxConnections: 1, initialize: "lazy", poolConfig: { typeCast } })
+      const [bad, good] = yield* Effect.all([
+        Effect.either(sql`select 'a' as bad union all select 'b'`),
+        sql`select 1 as good`
+      ], { concurrency: "unbounded" })
+      assert.strictEqual(bad._tag, "Left")
+      assert.deepStrictEqual(good, [{ good: 1 }])
+      assert.strictEqual((yield* pool.stats).retired.lost, 1)
+    }))
 })
 
 describe("a parameter", () => {

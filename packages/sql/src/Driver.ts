@@ -111,7 +111,8 @@ export type Begin<in C extends DriverConnection> = (connection: C) => Effect.Eff
 
 /**
  * Runs a statement by a callback: `done` is called once, perhaps at once, with what `execute` would have answered. What it
- * returns is called when nobody waits for the statement any more, as if `execute` had been interrupted.
+ * returns is called when nobody waits for the statement any more, as if `execute` had been interrupted; a later `done` has
+ * no effect.
  *
  * @since 0.1.0
  * @category models

@@ -299,13 +299,18 @@ const lending = (pool: Pool.Pool<Member>) => ({
   call: <A, E>(start: Pool.Operation<SqlConnection, A, E>, options?: AcquireOptions) =>
     pool.call<A, E>((member, done) => {
       const connection = new SqlLease(member)
-      const abandon = start(connection, (exit) => {
+      try {
+        const abandon = start(connection, (exit) => {
+          connection.end()
+          done(exit)
+        })
+        return () => {
+          connection.end()
+          abandon()
+        }
+      } catch (defect) {
         connection.end()
-        done(exit)
-      })
-      return () => {
-        connection.end()
-        abandon()
+        throw defect
       }
     }, options),
   stream: <A, E, R>(f: (connection: SqlConnection) => Stream.Stream<A, E, R>, options?: AcquireOptions) =>

@@ -56,6 +56,8 @@ describe("db.client.operation.duration", () => {
       for (const kind of ["UniqueViolation", "Interrupted", "StatementTimeout"]) {
         assert.strictEqual((yield* durations("failing", kind)).count, 1, kind)
       }
+      // what the server says of a statement that nobody waits for any more
+      assert.strictEqual((yield* durations("failing", "Cancelled")).count, 0)
     }))
 
   it.scoped("measures a stream until it ends, or is ended early", () =>

@@ -2,7 +2,9 @@
 import * as SqlPool from "@dbpool/sql/SqlPool"
 import { refineErrors } from "@dbpool/sql/SqlPoolError"
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { FakeServer, hang, refuse, rows, unsent } from "./server.js"
 import { failsWith, makePool, start } from "./support.js"
@@ -45,6 +47,35 @@ const makeCounted = (options: SqlPool.Options = {}, submits = true, sharedBy?: n
     ways.length = 0
     return { server, pool, sql: pool.client, ways }
   })
+
+describe("a driver with a bug", () => {
+  const bugs: Record<string, Partial<FakeServer["driver"]>> = {
+    "in `submit`": {
+      submit: () => {
+        throw new Error("oops")
+      }
+    },
+    "in `classify`": {
+      classify: () => {
+        throw new Error("oops")
+      }
+    }
+  }
+
+  for (const [where, bug] of Object.entries(bugs)) {
+    it.scoped(`${where} has its caller die of it: nothing is lost, and nobody hangs`, () =>
+      Effect.gen(function*() {
+        const server = new FakeServer()
+        server.driver = { ...server.driver, ...bug }
+        server.on("insert a", refuse("UniqueViolation"))
+        const pool = yield* makePool(server, { maxConnections: 1 })
+        const exit = yield* Effect.exit(pool.client`insert a`)
+        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        const { idle, leased } = yield* pool.stats
+        assert.deepStrictEqual({ idle, leased }, { idle: 1, leased: 0 })
+      }))
+  }
+})
 
 describe("a driver that submits", () => {
   it.scoped("is asked so for all single statements, whatever their rows are to be", () =>

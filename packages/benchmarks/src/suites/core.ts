@@ -4,6 +4,8 @@
 import * as PoolLogger from "@dbpool/core/PoolLogger"
 import * as PoolMetrics from "@dbpool/core/PoolMetrics"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Logger from "effect/Logger"
 import * as EffectPool from "effect/Pool"
 import * as Stream from "effect/Stream"
@@ -108,6 +110,30 @@ const crowd = (fibers: number, targets: { readonly effectPool?: number; readonly
       })
     }))
 
+/** an operation that is a callback, by a call and as an effect */
+const calls = Suite.part("call, 100 fibers on 10 connections", (name, size) =>
+  Effect.gen(function*() {
+    const pool = yield* pools.ours()
+    const operation = (_: Resource, done: (exit: Exit.Exit<void>) => void) => {
+      queueMicrotask(() => done(Exit.void))
+      return constVoid
+    }
+    const results = yield* Heat.run(
+      size,
+      [
+        ofEffect("dbpool", () => pool.call(operation), 100),
+        ofEffect("use", () =>
+          pool.use((resource) =>
+            Effect.async<void>((resume) => {
+              operation(resource, resume)
+            })
+          ), 100)
+      ],
+      200
+    )
+    return Row.ofHeat(suite, name, "ns", results, "dbpool", { use: undefined })
+  }))
+
 /** every hundredth use ends with the connection being closed and another one opened */
 const churn = Suite.part("use, 1 of 100 invalidated, 100 fibers", (name, size) =>
   Effect.gen(function*() {
@@ -162,6 +188,7 @@ export const core = Suite.make(suite, [
   scope,
   crowd(100),
   crowd(1000, { effectPool: 1 / 10, pgPool: 6 }),
+  calls,
   churn,
   features
 ])

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import type { AcquireOptions } from "../AcquireOptions.js"
 import type { Pool } from "../Pool.js"
 import type { AcquireError } from "../PoolError.js"
@@ -31,10 +32,10 @@ class Call<C, A, E> extends Waiter<C> {
     private readonly engine: Engine<C>,
     private readonly fiber: Lineage.Self,
     private readonly start: Start<C, A, E>,
-    private readonly answer: (effect: Effect.Effect<A, E | AcquireError>) => void,
+    resume: (effect: Effect.Effect<A, E | AcquireError>) => void,
     shared: boolean
   ) {
-    super(answer as never, shared)
+    super(resume, shared)
   }
 
   /** run by its fiber */
@@ -49,10 +50,10 @@ class Call<C, A, E> extends Waiter<C> {
   /** within a decision of the pool, where it must not start */
   override accept(entry: Entry<C>): void {
     this.entry = entry
-    this.engine.starting.push(this)
+    this.engine.starters.add(this)
   }
 
-  /** after that decision, unless its fiber has been interrupted by what started before it */
+  /** after that decision, unless what started before it has interrupted its fiber */
   begin(): void {
     const { engine, entry } = this
     if (this.over || entry === undefined) return
@@ -66,26 +67,36 @@ class Call<C, A, E> extends Waiter<C> {
     try {
       this.abandon = start(entry.connection, (exit) => this.done(exit), !shared)
     } catch (defect) {
+      this.abandon = constVoid
       this.done(Exit.die(defect))
     }
+    // its fiber was interrupted while it started
+    if (this.over && !this.hold.ended) this.drop()
   }
 
   private done(exit: Exit.Exit<A, E>): void {
     if (this.over) return
     this.over = true
-    this.hold!.end(Exit.isSuccess(exit))
-    this.answer(exit)
+    try {
+      this.hold!.end(Exit.isSuccess(exit))
+    } finally {
+      this.resume(exit)
+    }
   }
 
   /** its fiber has been interrupted, or got an error instead of a connection */
   leave(): void {
     if (this.over) return
     this.over = true
-    if (this.hold === undefined) return this.engine.withdraw(this)
+    if (this.hold === undefined) this.engine.withdraw(this)
+    else if (this.abandon !== undefined) this.drop()
+  }
+
+  private drop(): void {
     try {
-      this.abandon?.()
+      this.abandon!()
     } finally {
-      this.hold.end()
+      this.hold!.end()
     }
   }
 }
@@ -93,8 +104,14 @@ class Call<C, A, E> extends Waiter<C> {
 /** inside a session, or with a span for the wait: rare enough to go the way of all others */
 const roundabout = <A, E>(start: (done: (exit: Exit.Exit<A, E>) => void) => () => void): Effect.Effect<A, E> =>
   Effect.async<A, E>((resume) => {
-    const abandon = start(resume)
-    return Effect.sync(abandon)
+    let over = false
+    const abandon = start((exit) => {
+      over = true
+      resume(exit)
+    })
+    return Effect.sync(() => {
+      if (!over) abandon()
+    })
   })
 
 const make = <C>(engine: Engine<C>, shared: boolean) => {

@@ -3,7 +3,7 @@
  *
  * Every method is one synchronous step: it leaves the state consistent and does no I/O. What takes time is done by the
  * tasks of `tasks.ts`, in fibers of the pool, which report back here. Only the pump (`pump.ts`) lends to waiters and
- * starts connects, and it runs after every step that could allow it to.
+ * starts connects, and it runs after every step that could allow it to. Calls (`call.ts`) start when all is decided.
  */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
@@ -32,6 +32,7 @@ import * as Refusal from "./refusal.js"
 import { Replacement } from "./replacement.js"
 import { Retry } from "./retry.js"
 import type { Sharing } from "./sharing.js"
+import { Starters } from "./starters.js"
 import * as Tasks from "./tasks.js"
 import type { Waiter } from "./waiterQueue.js"
 import { WaiterQueue } from "./waiterQueue.js"
@@ -53,8 +54,7 @@ export class Engine<C> {
   suspended = false
   /** those who wait for the state to become something, see `until.ts` */
   readonly observers = new Set<() => void>()
-  /** calls that have been handed a connection in a decision that is being made */
-  readonly starting: Array<{ readonly begin: () => void }> = []
+  readonly starters = new Starters()
   /** how many sessions are going on; while there are none, nobody has to look for the one it is in */
   sessions = 0
   /** the spans in which callers held a connection that have been warned about waiting for another */
@@ -391,7 +391,7 @@ export class Engine<C> {
     this.pumping = false
     this.budget?.settle()
     this.notify()
-    for (let call = this.starting.shift(); call !== undefined; call = this.starting.shift()) call.begin()
+    this.starters.run()
   }
 
   private notify(): void {

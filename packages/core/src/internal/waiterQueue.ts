@@ -25,11 +25,8 @@ export class Waiter<C> {
   heapIndex = -1
   queued = false
 
-  /** `shared`: one that others use at the same time would do */
-  constructor(
-    readonly resume: (exit: Effect.Effect<Entry<C>, PoolError.AcquireError>) => void,
-    readonly shared: boolean
-  ) {}
+  /** `resume`: for its fiber; `shared`: a connection that others use at the same time would do */
+  constructor(readonly resume: (effect: Effect.Effect<any, any>) => void, readonly shared: boolean) {}
 
   accept(entry: Entry<C>): void {
     this.entry = entry

@@ -57,21 +57,21 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 2,
     name: "a call that is interrupted goes on with a connection that is lent again",
     file: "call.ts",
-    find: "      this.abandon?.()\n",
+    find: "      this.abandon!()\n",
     replace: ""
   },
   {
     rule: 7,
     name: "a call that is interrupted keeps its connection",
     file: "call.ts",
-    find: "    } finally {\n      this.hold.end()\n    }",
+    find: "    } finally {\n      this.hold!.end()\n    }",
     replace: "    } finally {\n    }"
   },
   {
     rule: 7,
     name: "a call that is interrupted on its way keeps what it was handed",
     file: "call.ts",
-    find: "return this.engine.withdraw(this)",
+    find: "this.engine.withdraw(this)",
     replace: "return"
   },
   {

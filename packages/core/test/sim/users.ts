@@ -151,26 +151,24 @@ export class Users {
     const { dice } = world
     return (socket: Socket, done: (exit: Exit.Exit<void, string>) => void, alone = true): () => void => {
       const stay = callers.begins(call, alone ? "use" : "share", socket)
-      const ends = (exit: Exit.Exit<void, string>) => {
-        callers.ends(stay)
-        done(exit)
-      }
       const over = () => {
-        if (dice.chance(0.3)) socket.condition = dice.pick(["dirty", "busy", "broken"] as const)
-        ends(dice.chance(0.05) ? Exit.fail("user failed") : Exit.void)
+        if (stay.going) {
+          if (dice.chance(0.3)) socket.condition = dice.pick(["dirty", "busy", "broken"] as const)
+          callers.ends(stay)
+        }
+        // whoever was abandoned may say so late
+        done(dice.chance(0.05) ? Exit.fail("user failed") : Exit.void)
       }
+      if (dice.chance(0.1)) over()
       if (dice.chance(0.02)) {
-        callers.ends(stay)
+        if (stay.going) callers.ends(stay)
         throw fate
       }
-      if (dice.chance(0.1)) {
-        over()
-        return () => {}
-      }
+      if (!stay.going) return () => {}
       const lasts = call.user.startsWith(late) && dice.chance(0.5) ? dice.between(1000, 60_000) : dice.between(0, 60)
       const stop = world.at(world.now + lasts, over)
       return () => {
-        stop()
+        if (dice.chance(0.7)) stop()
         if (dice.chance(0.5)) socket.condition = "busy"
         callers.ends(stay)
       }

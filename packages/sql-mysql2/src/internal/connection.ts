@@ -334,8 +334,8 @@ export class MysqlConnection implements DriverConnection {
     // whether it still is in the transaction decides what may be sent next
     running.ending = true
     running.command = isPlain(this.wire.ping((failed) => {
-      this.settles(running, error)
-      if (failed !== undefined && failed !== null) this.breaks(failed)
+      if (failed !== undefined && failed !== null) this.breaks(failed, error)
+      else this.settles(running, error)
     }))
   }
 
@@ -344,9 +344,10 @@ export class MysqlConnection implements DriverConnection {
     if (fatal === true) {
       return this.breaks(error, /in closed state/.test(message ?? "") ? new Unsent(error) : error)
     }
-    this.settles(running, error instanceof ClientError ? error : new ClientError(error))
+    const failure = error instanceof ClientError ? error : new ClientError(error)
     // what it could not read is followed by more that it would take for the answer to something else
-    if (running.answered) this.breaks(error)
+    if (running.answered) this.breaks(error, failure)
+    else this.settles(running, failure)
   }
 
   private settles(running: Running, error: unknown): void {
@@ -380,12 +381,15 @@ export class MysqlConnection implements DriverConnection {
     }
     if (!this.isFree) {
       if (this.running?.wanted !== true) this.abandon()
+      let left = false
       let leave = constVoid
       const stop = this.whenFree((exit) => {
+        if (left) return
         if (Exit.isFailure(exit)) done(exit)
         else leave = this.start(objection, ending, send, done)
       })
       return () => {
+        left = true
         stop()
         leave()
       }

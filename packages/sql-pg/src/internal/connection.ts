@@ -168,12 +168,15 @@ export class PgConnection implements DriverConnection {
     const refusal = line.refuses(objection)
     if (refusal !== undefined) return refused(done, refusal)
     if (!(manner.shared ? line.isFreeToShare : line.isFree)) {
+      let left = false
       let leave = constVoid
       const stop = line.whenTurn((exit) => {
+        if (left) return
         if (Exit.isFailure(exit)) done(exit)
         else leave = this.submit(sql, params, mode, objection, manner, done)
       })
       return () => {
+        left = true
         stop()
         leave()
       }

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Driver } from "../Driver.js"
 import type { QueryError } from "../SqlPoolError.js"
 import * as Carrier from "./carrier.js"
 import * as Channel from "./channel.js"
@@ -43,35 +44,31 @@ export const make = (options: Options): SqlClient.SqlClient => {
   const alone: Statement.Runner["run"] = (fiber, sql, params, { mode, unprepared }) => {
     const patience = new Repeat.Patience(dialect)
     const options = unprepared ? Channel.unprepared : undefined
-    const shares = sharing !== undefined && !unprepared && driver.sharing!.allows(sql)
-    const direct = isBare && Timeout.isUnbound(dialect, fiber)
-    const submitted = direct && driver.submit !== undefined
-      ? (member: Member, done: (exit: Exit.Exit<any, QueryError>) => void) => {
-        patience.lent()
-        return member.submit(driver.submit!, sql, params, mode, unprepared, done)
-      }
-      : undefined
-    const run = (member: Member) => {
+    const isDirect = isBare && Timeout.isUnbound(dialect, fiber)
+    const run = (member: Member, shared: boolean) => {
       patience.lent()
-      return member.run(sql, params, mode, options)
+      return shared ? member.share(sql, params, mode) : member.run(sql, params, mode, options)
     }
-    if (!shares) return Repeat.single(patience, pool, submitted === undefined ? pool.use(run) : pool.call(submitted))
-    const { submit } = driver.sharing!
-    return Repeat.single(
-      patience,
-      pool,
-      submitted === undefined || submit === undefined
-        ? sharing.share((member, isAlone) => {
-          if (isAlone) return run(member)
-          patience.lent()
-          return member.share(sql, params, mode)
-        })
-        : sharing.shareCall<any, QueryError>((member, done, isAlone) => {
-          if (isAlone) return submitted(member, done)
-          patience.lent()
-          return member.submit(submit, sql, params, mode, false, done)
-        })
-    )
+    const submit = (
+      member: Member,
+      by: Pick<Driver, "submit">,
+      done: (exit: Exit.Exit<any, QueryError>) => void
+    ) => {
+      patience.lent()
+      return member.submit(by, sql, params, mode, unprepared, done)
+    }
+    const single = (attempt: Effect.Effect<any, QueryError | AcquireError>) => Repeat.single(patience, pool, attempt)
+    if (sharing === undefined || unprepared || !driver.sharing!.allows(sql)) {
+      return isDirect && driver.submit !== undefined
+        ? single(pool.call<any, QueryError>((member, done) => submit(member, driver, done)))
+        : single(pool.use((member) => run(member, false)))
+    }
+    const shared = driver.sharing!
+    return isDirect && driver.submit !== undefined && shared.submit !== undefined
+      ? single(
+        sharing.shareCall<any, QueryError>((member, done, isAlone) => submit(member, isAlone ? driver : shared, done))
+      )
+      : single(sharing.share((member, isAlone) => run(member, !isAlone)))
   }
   const runner: Statement.Runner = {
     run: (fiber, sql, params, manner) => {

@@ -87,24 +87,42 @@ export class Member implements Channel {
 
   /** `run` or `share` by a callback, for those that need neither a validation before nor a bound */
   submit(
-    submit: Submit<DriverConnection>,
+    by: { readonly submit?: Submit<DriverConnection> | undefined },
     sql: string,
     params: ReadonlyArray<unknown>,
     mode: Mode,
     unprepared: boolean,
     done: (exit: Exit.Exit<any, QueryError>) => void
   ): () => void {
-    const { connection, dialect } = this
     this.statements++
     this.latest = sql
-    const stop = dialect.stopwatch?.start()
-    const leave = submit(connection, sql, params, mode, (exit) => {
+    const stop = this.dialect.stopwatch?.start()
+    let over = false
+    const ends = (exit: Exit.Exit<any, unknown>): void => {
+      over = true
       stop?.(exit)
-      done(Exit.mapError(exit, (cause) => toQueryError(dialect, cause, false)))
-    }, unprepared)
-    return stop === undefined ? leave : () => {
-      stop(Exit.interrupt(FiberId.none))
-      leave()
+    }
+    try {
+      const leave = by.submit!(this.connection, sql, params, mode, (exit) => {
+        if (over) return
+        ends(exit)
+        done(this.told(exit))
+      }, unprepared)
+      return () => {
+        ends(Exit.interrupt(FiberId.none))
+        leave()
+      }
+    } catch (defect) {
+      ends(Exit.die(defect))
+      throw defect
+    }
+  }
+
+  private told(exit: Exit.Exit<any, unknown>): Exit.Exit<any, QueryError> {
+    try {
+      return Exit.mapError(exit, (cause) => toQueryError(this.dialect, cause, false))
+    } catch (defect) {
+      return Exit.die(defect)
     }
   }
 

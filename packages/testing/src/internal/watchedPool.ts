@@ -97,13 +97,18 @@ const call = <C>(referee: Referee, pool: Pool.Pool<C>): Pool.Pool<C>["call"] => 
   asking(referee, options, (call) =>
     pool.call((connection, done) => {
       referee.served(call, connection)
-      const abandon = start(connection, (exit) => {
+      try {
+        const abandon = start(connection, (exit) => {
+          referee.gaveBack(call)
+          done(exit)
+        })
+        return () => {
+          referee.gaveBack(call)
+          abandon()
+        }
+      } catch (defect) {
         referee.gaveBack(call)
-        done(exit)
-      })
-      return () => {
-        referee.gaveBack(call)
-        abandon()
+        throw defect
       }
     }, options))
 
