@@ -126,6 +126,23 @@ describe("a statement", () => {
       assert.include(error.message, "what is that?")
     }))
 
+  it.scopedLive("is not executed with fewer or more values than it takes, however often it was with as many", () =>
+    Effect.gen(function*() {
+      const { pool } = yield* makePool({ maxConnections: 1, initialize: "lazy" })
+      yield* pool.use((connection) =>
+        Effect.gen(function*() {
+          for (const values of [[1], [1, 2], [1, 2], [], [1, 2, 3], [1, 2]]) {
+            for (const way of ["query", "values"] as const) {
+              const result = yield* Effect.either(connection[way]("select ? as a, ? as b", values))
+              assert.strictEqual(result._tag, values.length === 2 ? "Right" : "Left", `${values.length} values`)
+              if (result._tag === "Left") assert.include(result.left.message, "for 2 placeholders")
+            }
+          }
+        })
+      )
+      assert.strictEqual((yield* pool.stats).opened, 1)
+    }))
+
   it.scopedLive("whose rows cannot be read does not give its connection to those who wait", () =>
     Effect.gen(function*() {
       const typeCast = (field: { readonly name: string }, next: () => unknown) => {

@@ -185,7 +185,7 @@ export class MysqlConnection implements DriverConnection {
         const isText = unprepared || (params.length === 0 && this.sender.isKnownAsText(sql))
         return this.send(running, { sql, params, isText, asArrays: mode === "array" }, answer)
       },
-      (exit) => done(Exit.isFailure(exit) ? exit : Exit.succeed(mode === "raw" ? answer.raw : answer.rows))
+      (exit) => done(Exit.isFailure(exit) ? exit : Exit.succeed(mode === "raw" ? answer.takeRaw() : answer.takeRows()))
     )
   }
 
@@ -244,7 +244,7 @@ export class MysqlConnection implements DriverConnection {
           true,
           (running) => this.send(running, { sql, params: [], isText: true, asArrays: true, isOwn: true }, answer)
         ),
-        () => answer.rows
+        () => answer.takeRows()
       )
     })
   }
@@ -353,6 +353,7 @@ export class MysqlConnection implements DriverConnection {
   private settles(running: Running, error: unknown): void {
     if (this.running !== running) return
     this.running = undefined
+    running.command = undefined
     this.cancelling.settle()
     this.watch?.set(this.isRunning)
     running.done(error)
@@ -421,6 +422,7 @@ export class MysqlConnection implements DriverConnection {
   }
 
   changed(): void {
+    if (this.onChange.size === 0) return
     const listeners = [...this.onChange]
     this.onChange.clear()
     for (const listener of listeners) listener()

@@ -15,7 +15,7 @@ export interface Results {
 
 /** keeps it all @internal */
 export class Answer implements Results {
-  private readonly results: Array<unknown> = []
+  private results: Array<unknown> = []
   private last: Array<any> = []
 
   begin(): void {
@@ -31,14 +31,23 @@ export class Answer implements Results {
     this.results.push(header)
   }
 
-  /** as `mysql2` gives it */
-  get raw(): unknown {
-    return this.results.length === 1 ? this.results[0] : this.results
+  /** as `mysql2` gives it; leaves nothing here */
+  takeRaw(): unknown {
+    const results = this.take()
+    return results.length === 1 ? results[0] : results
   }
 
-  /** the rows; of several results the rows of each, which may be none */
-  get rows(): ReadonlyArray<any> {
-    const each = this.results.map((result) => Array.isArray(result) ? result : [])
-    return each.length === 1 ? each[0]! : each
+  /** the rows; of several results the rows of each, which may be none; leaves nothing here */
+  takeRows(): ReadonlyArray<any> {
+    const results = this.take()
+    if (results.length === 1) return Array.isArray(results[0]) ? results[0] : []
+    return results.map((result) => Array.isArray(result) ? result : [])
+  }
+
+  /** what is kept is not collected young, if the statement it belongs to is not */
+  private take(): Array<unknown> {
+    const { results } = this
+    this.results = this.last = []
+    return results
   }
 }

@@ -7,7 +7,7 @@ import { ClientError, isForgotten, isPreparedLimit, isServerError, isUnpreparabl
 import * as Parameters from "./parameters.js"
 import type { Results } from "./results.js"
 import type { Command, Status, Wire } from "./wire.js"
-import { expects } from "./wire.js"
+import { expects, knownCount } from "./wire.js"
 
 /** a text, its parameters, and how it is to be sent @internal */
 export interface Statement {
@@ -66,6 +66,8 @@ export class Sender {
     const wasOpen = this.status.inTransaction
     // options would be copied, which costs as much as sending the statement
     const what = asArrays ? { sql, rowsAsArray: true } : sql
+    const known = isText ? undefined : knownCount(this.wire, sql, asArrays)
+    if (known !== undefined && known !== params.length) throw Parameters.miscounted(params.length, known)
     const command = isText
       ? this.wire.query({
         sql: Parameters.format(sql, params, this.dialect),
@@ -73,7 +75,9 @@ export class Sender {
         ...(isOwn ? plainRows : {})
       })
       : this.wire.execute(what, params.map(Parameters.toSend))
-    if (!isText) expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
+    if (!isText && known === undefined) {
+      expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
+    }
     let isOver = false
     const over = (error?: unknown) => {
       if (isOver) return

@@ -6,13 +6,18 @@
 import type mysql from "mysql2"
 import type { Duplex } from "node:stream"
 
+/** a statement that the server has prepared */
+interface Prepared {
+  readonly parameters: ReadonlyArray<unknown>
+}
+
 /** one command of the protocol, from its first packet to the end of its answer */
 export interface Command {
   /** the state it is in; none before it was sent */
   readonly next: unknown
   start: (packet: unknown, wire: Wire) => unknown
   /** of one that executes a prepared statement, once it is prepared */
-  readonly statement?: { readonly parameters: ReadonlyArray<unknown> }
+  readonly statement?: Prepared
   readonly emit: (event: "error", error: unknown) => void
   readonly on: (event: "end" | "error" | "result" | "fields", listener: (...args: Array<any>) => void) => void
 }
@@ -27,6 +32,10 @@ export const expects = (command: Command, count: number, miscounted: (expected: 
     return null
   }
 }
+
+/** How many parameters a statement takes, if it is prepared already. @internal */
+export const knownCount = (wire: Wire, sql: string, asArrays: boolean): number | undefined =>
+  wire._statements.get(`undefined/undefined/${asArrays ? true : undefined}${sql}`)?.parameters.length
 
 /** @internal */
 export interface Packet {
@@ -43,7 +52,8 @@ export interface Wire {
   readonly _command: Command | null | undefined
   readonly _paused: boolean
   readonly _isMariaDB: boolean
-  readonly _statements: { readonly clear: () => void }
+  /** what is prepared, by a key of its own */
+  readonly _statements: { readonly clear: () => void; readonly get: (key: string) => Prepared | undefined }
   sequenceId: number
   readonly config: { charsetNumber: number; readonly timezone: string }
   handlePacket: (packet?: Packet) => void

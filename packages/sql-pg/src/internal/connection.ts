@@ -23,22 +23,6 @@ type Mode = "object" | "array" | "raw"
 
 type Done = (exit: Exit.Exit<any, unknown>) => void
 
-/** one statement, from its being sent to its end */
-interface Task extends Sent {
-  readonly sql: string
-  readonly params: Array<unknown>
-  readonly mode: Mode
-  readonly manner: Manner
-  readonly objection: Objection | undefined
-  readonly done: Done
-  /** what it was prepared as */
-  name: string | undefined
-  /** it was sent a second time */
-  again: boolean
-  /** what is to be told at the next ReadyForQuery, or when the connection breaks instead */
-  outcome: { readonly error: unknown; readonly result: any } | undefined
-}
-
 /** what statements may be: most are, those that end a session or a transaction are not */
 interface Manner {
   readonly preparable: boolean
@@ -55,6 +39,35 @@ export const unpreparedStatement: Manner = { preparable: false, ending: false, s
 /** @internal */
 export const sharedStatement: Manner = { preparable: true, ending: false, shared: true }
 const closing: Manner = { preparable: false, ending: true, shared: false }
+
+/** One statement, from its being sent to its end. A class: closures over it would keep it from being collected young. */
+class Task implements Sent {
+  wanted = true
+  /** it was sent a second time */
+  again = false
+  /** what is to be told at the next ReadyForQuery, or when the connection breaks instead */
+  outcome: { readonly error: unknown; readonly result: any } | undefined = undefined
+
+  constructor(
+    private readonly connection: PgConnection,
+    readonly sql: string,
+    readonly params: Array<unknown>,
+    readonly mode: Mode,
+    readonly manner: Manner,
+    readonly objection: Objection | undefined,
+    readonly done: Done,
+    /** what it was prepared as */
+    public name: string | undefined
+  ) {}
+
+  over(): void {
+    this.connection.finish(this)
+  }
+
+  lost(cause: unknown): void {
+    this.done(Exit.fail(this.outcome?.error ?? cause))
+  }
+}
 
 /** @internal */
 export class PgConnection implements DriverConnection {
@@ -184,20 +197,8 @@ export class PgConnection implements DriverConnection {
     if (typeof sql !== "string" || !Array.isArray(params)) {
       return refused(done, new ClientError(new TypeError("a statement is a text and an array of parameters")))
     }
-    const task: Task = {
-      sql,
-      params,
-      mode,
-      manner,
-      objection,
-      done,
-      name: manner.preparable && params.length > 0 ? this.prepared.nameOf(sql) : undefined,
-      again: false,
-      outcome: undefined,
-      wanted: true,
-      over: () => this.finish(task),
-      lost: (cause) => done(Exit.fail(task.outcome?.error ?? cause))
-    }
+    const name = manner.preparable && params.length > 0 ? this.prepared.nameOf(sql) : undefined
+    const task = new Task(this, sql, params, mode, manner, objection, done, name)
     this.send(task)
     return () => line.leaves(task)
   }
@@ -225,8 +226,10 @@ export class PgConnection implements DriverConnection {
     )
   }
 
-  private finish(task: Task): void {
+  /** the server has said ReadyForQuery */
+  finish(task: Task): void {
     const { name, outcome, sql } = task
+    task.outcome = undefined
     const error = outcome?.error
     const slip = task.manner.shared ? slipOf(this.transactionStatus(), outcome?.result) : undefined
     if (slip !== undefined) {

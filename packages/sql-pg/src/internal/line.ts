@@ -221,7 +221,7 @@ export class Line {
     // the server may not have closed it, and nobody would
     wireOf(this.client).stream.destroy()
     this.onBroken(cause)
-    for (const { lost } of this.sent.splice(0)) lost?.(cause)
+    for (const sent of this.sent.splice(0)) sent.lost?.(cause)
     this.changed()
   }
 
@@ -239,6 +239,7 @@ export class Line {
   }
 
   private changed(): void {
+    if (this.onChange.size === 0) return
     const listeners = [...this.onChange]
     this.onChange.clear()
     for (const listener of listeners) listener()
