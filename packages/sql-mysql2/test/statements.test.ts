@@ -1,3 +1,4 @@
+import type { QueryError } from "@dbpool/sql/SqlPoolError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { eventually, failsWith, makePool, makeTable } from "./support.js"
@@ -133,7 +134,8 @@ describe("a statement", () => {
         Effect.gen(function*() {
           for (const values of [[1], [1, 2], [1, 2], [], [1, 2, 3], [1, 2]]) {
             for (const way of ["query", "values"] as const) {
-              const result = yield* Effect.either(connection[way]("select ? as a, ? as b", values))
+              const run: Effect.Effect<unknown, QueryError> = connection[way]("select ? as a, ? as b", values)
+              const result = yield* Effect.either(run)
               assert.strictEqual(result._tag, values.length === 2 ? "Right" : "Left", `${values.length} values`)
               if (result._tag === "Left") assert.include(result.left.message, "for 2 placeholders")
             }
