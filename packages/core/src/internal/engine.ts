@@ -34,6 +34,7 @@ import { Retry } from "./retry.js"
 import type { Sharing } from "./sharing.js"
 import { Starters } from "./starters.js"
 import * as Tasks from "./tasks.js"
+import * as Time from "./time.js"
 import type { Waiter } from "./waiterQueue.js"
 import { WaiterQueue } from "./waiterQueue.js"
 
@@ -63,9 +64,10 @@ export class Engine<C> {
   readonly entries = new Set<Entry<C>>()
   /** tasks that are still running */
   readonly tasks = new Map<Fiber.RuntimeFiber<void>, Entry<C> | undefined>()
+  /** milliseconds since the pool was made */
+  readonly now: () => number
   readonly alarm: Alarm
   private readonly taskRuntime: Runtime.Runtime<never>
-  private readonly origin: bigint
   /** whether what comes back clean is lent on as it is, and whether what is idle has to be validated before */
   private readonly keepsClean: boolean
   private readonly validatesIdle: boolean
@@ -81,7 +83,7 @@ export class Engine<C> {
     /** what it shares with other pools, if so */
     readonly budget?: Budget
   ) {
-    this.origin = clock.unsafeCurrentTimeNanos()
+    this.now = Time.since(clock)
     this.hub = new Hub(config.name, clock)
     this.keepsClean = hooks.reset.onClean === undefined && !validatesOn(config, hooks, "return")
     this.validatesIdle = validatesOn(config, hooks, "acquire")
@@ -95,11 +97,6 @@ export class Engine<C> {
     this.taskRuntime = Runtime.disableRuntimeFlag(runtime, RuntimeFlags.Interruption)
     this.alarm = new Alarm(runtime, clock, () => this.now(), () => this.tick())
     budget?.join(this)
-  }
-
-  /** milliseconds since the pool was made, by a clock that only goes forward */
-  now(): number {
-    return Number(this.clock.unsafeCurrentTimeNanos() - this.origin) / 1e6
   }
 
   // ------------------------------------------------------------------ callers
