@@ -4,7 +4,7 @@
 import { bug, leftOut, row } from "./row.mjs"
 
 const timeouts = "core/parity/psycopgPool: a caller's own timeout goes before the pool's"
-const cancelled = "core/interrupt: loses nothing, whenever it comes"
+const cancelled = "core/proofs/interrupt: loses nothing, whenever it comes"
 
 export default {
   system: "psycopg_pool",
@@ -265,7 +265,7 @@ export default {
     ]),
     bug("#1123, #1208, #1275, #503, #509: connections are lost by cancels", "swept at every operation", [
       cancelled,
-      "core/interrupt: loses nothing when it is interrupted, while the session ends too"
+      "core/proofs/interrupt: loses nothing when it is interrupted, while the session ends too"
     ]),
     bug("#370, #438, #395, #1176, #1315: not refilled, or stuck, after an outage", "the pump runs after every event", [
       "core/parity/psycopgPool: tries to connect again at growing intervals, and refills its minimum after an outage",
