@@ -166,6 +166,20 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     rule: 7,
+    name: "hand-off to a waiter for the length of an effect that has just been interrupted",
+    file: "lease.ts",
+    find: "else if (waiter !== undefined) engine.withdraw(waiter)",
+    replace: "else if (waiter !== undefined && waiter.entry === undefined) engine.withdraw(waiter)"
+  },
+  {
+    rule: 7,
+    name: "one who had to wait, and fails, keeps its connection",
+    file: "lease.ts",
+    find: "if (hold !== undefined) hold.end()",
+    replace: "if (hold !== undefined && hold.entry.uses % 3 !== 0) hold.end()"
+  },
+  {
+    rule: 7,
     name: "a holder that fails keeps its connection",
     file: "lease.ts",
     find: "    onFailure: (cause) => {\n      hold.end()",
