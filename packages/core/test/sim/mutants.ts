@@ -166,7 +166,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     rule: 7,
-    name: "hand-off to a waiter for the length of an effect that has just been interrupted",
+    name: "one who waited for the length of an effect, and was interrupted just then, keeps what it was handed",
     file: "lease.ts",
     find: "else if (waiter !== undefined) engine.withdraw(waiter)",
     replace: "else if (waiter !== undefined && waiter.entry === undefined) engine.withdraw(waiter)"
