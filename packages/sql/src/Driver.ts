@@ -110,6 +110,24 @@ export type Failure =
 export type Begin<in C extends DriverConnection> = (connection: C) => Effect.Effect<void, unknown>
 
 /**
+ * Begins a transaction together with its first statement, in one round trip. The answer is that of the statement, which
+ * does not run unless the transaction has begun. An empty text only begins it, for what can be sent in no other way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BeginWith<in C extends DriverConnection> {
+  readonly statement: (
+    connection: C,
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: "object" | "array" | "raw",
+    objection: Objection,
+    unprepared?: boolean
+  ) => Effect.Effect<any, unknown>
+}
+
+/**
  * Runs a statement by a callback: `done` is called once, perhaps at once, with what `execute` would have answered. What it
  * returns is called when nobody waits for the statement any more, as if `execute` had been interrupted; a later `done` has
  * no effect.
@@ -204,10 +222,10 @@ export interface Driver<C extends DriverConnection = DriverConnection, R = never
   /** Attributes of every span, by the OpenTelemetry conventions. */
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   /**
-   * The statement that begins a transaction, or how to begin one where no statement does; `undefined` where the database
-   * has no transactions, which are refused then with `InvalidTransaction`.
+   * The statement that begins a transaction, or how to begin one where no statement does, or where its first statement can
+   * do it; `undefined` where the database has no transactions, which are refused then with `InvalidTransaction`.
    */
-  readonly begin: ((options: TransactionOptions) => string | Begin<C>) | undefined
+  readonly begin: ((options: TransactionOptions) => string | Begin<C> | BeginWith<C>) | undefined
   /** What `begin` can say; other options are refused with `InvalidTransaction`. */
   readonly transactionOptions: ReadonlyArray<keyof TransactionOptions>
   /** A connection's `execute` by a callback, for single statements of `SqlClient`. Without it: through `execute` */

@@ -15,13 +15,14 @@ import { makePool, settle } from "./support.js"
 const survives = (
   work: (pool: SqlPool.SqlPool, server: FakeServer) => Effect.Effect<unknown, unknown>,
   options: SqlPool.Options = {},
-  all: ReadonlyArray<string> = ["a", "b"]
+  all: ReadonlyArray<string> = ["a", "b"],
+  makeServer = () => new FakeServer()
 ) =>
   Effect.gen(function*() {
     const outcomes = { kept: 0, undone: 0 }
     const runs = yield* InterruptSweep.sweep({
       world: Effect.gen(function*() {
-        const server = new FakeServer()
+        const server = makeServer()
         const pool = yield* makePool(server, { maxConnections: 1, name: "swept", ...options })
         yield* pool.client`select 1`
         return { server, pool }
@@ -60,6 +61,29 @@ const died = (server: FakeServer): boolean => server.last.broken !== undefined
 describe("an interrupt at every single operation of", () => {
   it.live("a transaction", () =>
     survives((pool) => pool.withTransaction(Effect.zipRight(pool.client`insert a`, pool.client`insert b`))))
+
+  it.live("a transaction that begins with its first statement", () =>
+    survives(
+      (pool) => pool.withTransaction(Effect.zipRight(pool.client`insert a`, pool.client`insert b`)),
+      {},
+      ["a", "b"],
+      () => new FakeServer().beginsLate()
+    ))
+
+  it.live("a transaction that begins with a savepoint, and one that begins with a stream", () =>
+    survives(
+      (pool, server) =>
+        Effect.suspend(() => {
+          server.on("many", rows({ n: 1 }, { n: 2 }))
+          const { client: sql } = pool
+          const nested = pool.withTransaction(Effect.zipRight(pool.withTransaction(sql`insert a`), sql`insert b`))
+          const streams = pool.withTransaction(Stream.runDrain(sql`many`.stream))
+          return Effect.zipRight(streams, nested)
+        }),
+      {},
+      ["a", "b"],
+      () => new FakeServer().beginsLate()
+    ))
 
   it.live("a transaction in a transaction", () =>
     survives((pool) =>

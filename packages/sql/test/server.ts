@@ -89,6 +89,23 @@ export class FakeServer {
     }
   }
 
+  /** its transactions begin with their first statement, in one go */
+  beginsLate(): this {
+    const { begin } = this.driver
+    this.driver = {
+      ...this.driver,
+      begin: (options) => ({
+        statement: (connection, sql, params, mode, objection, unprepared) => {
+          const first = connection.execute(begin!(options) as string, [], "raw", objection)
+          return sql === ""
+            ? first
+            : Effect.zipRight(first, connection.execute(sql, params, mode, undefined, unprepared))
+        }
+      })
+    }
+    return this
+  }
+
   /** from now on, or for so many times, statements that begin like that are answered like this */
   on(sql: string, answer: Answer, times = Infinity): void {
     this.script.unshift({ sql, answer, times })

@@ -37,9 +37,8 @@ export const makePool = <RS = never, RR = never>(server: FakeServer, options: Sq
  * A pool of one connection, and the server behind it. The connection has been used: one that dies in its first use makes
  * the pool wait before it opens another.
  */
-export const makeOne = (options: SqlPool.Options = {}) =>
+export const makeOne = (options: SqlPool.Options = {}, server = new FakeServer()) =>
   Effect.gen(function*() {
-    const server = new FakeServer()
     const pool = yield* makePool(server, { name: "test", maxConnections: 1, ...options })
     yield* pool.client`select 1`
     server.log.length = 0

@@ -67,7 +67,7 @@ export const table = (report: Report): string => {
   return [
     ["transactions", `${report.committed} committed, ${report.outcomeUnknown} with unknown outcome`],
     ["transactions/s", report.txPerSecond],
-    ["wait for BEGIN, ms", spread(report.acquireMs)],
+    ["wait to begin, ms", spread(report.acquireMs)],
     ["transaction, ms", spread(report.txMs)],
     [
       "connections",

@@ -30,15 +30,17 @@ interface Manner {
   readonly ending: boolean
   /** others may be under way at the same time */
   readonly shared: boolean
+  /** what has to succeed before it runs, in the same round trip */
+  readonly before: ReadonlyArray<string>
 }
 
 /** @internal */
-export const statement: Manner = { preparable: true, ending: false, shared: false }
+export const statement: Manner = { preparable: true, ending: false, shared: false, before: [] }
 /** @internal */
-export const unpreparedStatement: Manner = { preparable: false, ending: false, shared: false }
+export const unpreparedStatement: Manner = { preparable: false, ending: false, shared: false, before: [] }
 /** @internal */
-export const sharedStatement: Manner = { preparable: true, ending: false, shared: true }
-const closing: Manner = { preparable: false, ending: true, shared: false }
+export const sharedStatement: Manner = { preparable: true, ending: false, shared: true, before: [] }
+const closing: Manner = { preparable: false, ending: true, shared: false, before: [] }
 
 /** One statement, from its being sent to its end. A class: closures over it would keep it from being collected young. */
 class Task implements Sent {
@@ -122,9 +124,11 @@ export class PgConnection implements DriverConnection {
     params: ReadonlyArray<unknown>,
     mode: Mode,
     objection?: Objection,
-    unprepared = false
+    unprepared = false,
+    before?: ReadonlyArray<string>
   ): Effect.Effect<any, unknown> {
-    return this.run(sql, params, mode, objection, unprepared ? unpreparedStatement : statement)
+    const manner = unprepared ? unpreparedStatement : statement
+    return this.run(sql, params, mode, objection, before === undefined ? manner : { ...manner, before })
   }
 
   /** runs a statement beside those that are under way, if they all are of this kind */
@@ -142,9 +146,12 @@ export class PgConnection implements DriverConnection {
 
   readonly resetSession: Effect.Effect<void, unknown> = Effect.suspend(() => this.end("DISCARD ALL"))
 
-  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.suspend(() =>
-    Effect.map(this.end("COMMIT"), (result) => result.command === "COMMIT" ? "committed" : "rolledBack")
-  )
+  /** waited for whatever happens */
+  readonly commit: Effect.Effect<"committed" | "rolledBack", unknown> = Effect.async((resume) => {
+    this.submit("COMMIT", [], "raw", undefined, closing, (exit) => {
+      resume(Exit.map(exit, (result: pg.QueryResult) => result.command === "COMMIT" ? "committed" : "rolledBack"))
+    })
+  })
 
   abandon(): void {
     this.line.abandon()
@@ -204,11 +211,12 @@ export class PgConnection implements DriverConnection {
   }
 
   private send(task: Task): void {
-    const { manner: { ending, shared }, mode, name, params, sql } = task
+    const { manner: { before, ending, shared }, mode, name, params, sql } = task
     this.line.send(
       new PgStatement(this.prepared, {
         text: sql,
         values: params,
+        before,
         name,
         rowMode: mode === "array" ? "array" : undefined,
         // the simple protocol would take several statements in one text
@@ -239,6 +247,8 @@ export class PgConnection implements DriverConnection {
     if (error !== undefined && name !== undefined && this.isToBeRepeated(task, name, error)) {
       return this.send(Object.assign(task, { again: true, name: this.prepared.nameOf(sql), outcome: undefined }))
     }
+    // what came before it may have failed, and `pg` takes the statement for parsed when anything is
+    if (error !== undefined && name !== undefined && task.manner.before.length > 0) this.prepared.drop(sql, name)
     // one that others have pushed out meanwhile: `pg` takes note of it when it has been parsed, and would for ever
     if (name !== undefined && !this.prepared.has(sql, name)) delete wireOf(this.client).parsedStatements[name]
     // the connection is well, so what the server did not say came from this side: a parameter or a type parser

@@ -36,18 +36,22 @@ export const make = <R>(target: Target<R>, options: PgPoolOptions<any, any, R>):
   sharing: Sharing.make(options)
 })
 
-/** with the settings of the transaction: one text, and so one round trip */
+/** with the settings of the transaction, and in the round trip of its first statement */
 const begin =
   (local: Readonly<Record<string, string>>) =>
-  ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): string => {
+  ({ accessMode, deferrable, isolation }: Transaction.TransactionOptions): Driver.BeginWith<PgConnection> => {
     const words = [
       "BEGIN",
       isolation === undefined ? "" : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
       accessMode?.toUpperCase() ?? "",
       deferrable === undefined ? "" : deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"
     ]
-    return [
+    const before = [
       words.filter((word) => word !== "").join(" "),
       ...Object.entries(local).map(([name, value]) => `SET LOCAL ${name} = ${value}`)
-    ].join("; ")
+    ]
+    return {
+      statement: (connection, sql, params, mode, objection, unprepared) =>
+        connection.execute(sql, params, mode, objection, unprepared, before)
+    }
   }

@@ -100,12 +100,17 @@ const discarding = new Set(["DISCARD ALL", "DEALLOCATE ALL"])
 
 /** A statement that keeps the account of named ones right. @internal */
 export class PgStatement extends Query {
+  private readonly before: ReadonlyArray<string>
+  /** how many of those before it the server has executed */
+  private done = 0
+
   /** `batch`: where it is said; else on the wire that it is submitted to */
   constructor(private readonly prepared: PreparedStatements, config: QueryConfig, private readonly batch?: Wire) {
     // of a config `pg` makes a copy, property by property, which costs more than all the rest; of a text it does not
     super(config.rowMode === undefined ? config.text : config, config.values, config.callback)
     this.name = config.name
     this.queryMode = config.queryMode
+    this.before = config.before
   }
 
   override submit(client: Wire): Error | null {
@@ -116,10 +121,44 @@ export class PgStatement extends Query {
         wire.close({ type: "S", name })
       }
     }
-    return super.submit(wire)
+    return this.before.length === 0 ? super.submit(wire) : this.submitAll(wire)
+  }
+
+  /** up to one Sync, or in one text: after an error the server skips what is left of either */
+  private submitAll(wire: Wire): Error | null {
+    if (!this.requiresPreparation()) {
+      this.text = this.prefix + this.text
+      return super.submit(wire)
+    }
+    wire.stream.cork()
+    for (const text of this.before) {
+      wire.parse({ text })
+      wire.bind({})
+      wire.execute({})
+    }
+    const error = super.submit(wire)
+    wire.stream.uncork()
+    return error
+  }
+
+  private get prefix(): string {
+    return this.before.map((text) => `${text}; `).join("")
+  }
+
+  override handleError(error: unknown, wire: Wire): void {
+    // the server counts from the beginning of the text that it got
+    if (isServerError(error) && !this.requiresPreparation()) {
+      const position = Number(error.position) - this.prefix.length
+      if (position > 0) error.position = String(position)
+    }
+    super.handleError(error, wire)
   }
 
   override handleCommandComplete(message: { readonly text: string }, wire: Wire): void {
+    if (this.done < this.before.length) {
+      this.done++
+      return
+    }
     if (discarding.has(message.text)) this.prepared.clear(wire)
     super.handleCommandComplete(message, wire)
   }

@@ -12,6 +12,9 @@ export interface Wire {
   readonly on: (event: "readyForQuery", listener: () => void) => void
   /** tells the server to forget a statement, as part of what is sent next */
   readonly close: (what: { readonly type: "S"; readonly name: string }) => void
+  readonly parse: (what: { readonly text: string }) => void
+  readonly bind: (what: { readonly values?: Array<unknown> }) => void
+  readonly execute: (what: { readonly portal?: string }) => void
 }
 
 /** @internal */
@@ -26,6 +29,8 @@ export const pipelining = (client: pg.Client, on: boolean): void => {
 export interface QueryConfig {
   readonly text: string
   readonly values: Array<unknown>
+  /** statements without parameters and rows; unless all of them succeed the text is not run */
+  readonly before: ReadonlyArray<string>
   readonly name?: string | undefined
   readonly rowMode?: "array" | undefined
   /** by the extended protocol, even if it has no parameters */
@@ -40,10 +45,13 @@ export interface Sendable {
 }
 
 interface QueryMethods extends Sendable {
+  text: string
   name: string | undefined
   queryMode: "extended" | undefined
   submit(wire: Wire): Error | null
+  requiresPreparation(): boolean
   handleCommandComplete(message: { readonly text: string }, wire: Wire): void
+  handleError(error: unknown, wire: Wire): void
 }
 
 /** the class, with its methods declared as such, so that they can be overridden @internal */

@@ -3,8 +3,10 @@
  * other, and not at all while a level nested in it is open.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { BeginWith, DriverConnection } from "../Driver.js"
 import type { QueryOptions } from "../SqlConnection.js"
 import type { QueryError } from "../SqlPoolError.js"
 import { CommitFailed, LeaseReleased } from "../SqlPoolError.js"
@@ -19,6 +21,8 @@ import { Spoiled, TimedOut, toQueryError } from "./queryError.js"
 
 /** what the connection saw during one attempt of a whole transaction; every level of it writes here @internal */
 export interface Journal {
+  /** how the first statement is to begin the transaction, until it has been sent */
+  begin: BeginWith<DriverConnection> | undefined
   conflict: TransactionConflict | undefined
   /** the connection did not pass validation, and nothing was sent on it */
   stale: boolean
@@ -67,7 +71,7 @@ export class Level implements Channel {
     mode: Mode,
     options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
-    return this.mutex.withLock(this.unlocked(sql, params, mode, options))
+    return this.mutex.withLock(Effect.suspend(() => this.settled(this.send(sql, params, mode, options))), this.givenUp)
   }
 
   /** the caller holds the lock */
@@ -77,17 +81,31 @@ export class Level implements Channel {
     mode: Mode,
     options?: QueryOptions
   ): Effect.Effect<any, QueryError> {
-    return Effect.suspend(() => {
-      const statement = Effect.onInterrupt(this.send(sql, params, mode, options), () => this.interrupted)
-      return this.undo === undefined && !this.isCommitted ? statement : Effect.zipRight(this.settle, statement)
-    })
+    return Effect.suspend(() =>
+      this.settled(
+        Effect.tapErrorCause(this.send(sql, params, mode, options), (cause) => Effect.sync(() => this.givenUp(cause)))
+      )
+    )
+  }
+
+  private settled(statement: Effect.Effect<any, QueryError>): Effect.Effect<any, QueryError> {
+    return this.isSettled ? statement : Effect.zipRight(this.settle, statement)
   }
 
   stream(sql: string, params: ReadonlyArray<unknown>, options?: QueryOptions): Stream.Stream<any, QueryError> {
     return Stream.unwrapScoped(Effect.as(
-      Effect.zipRight(this.mutex.scoped, this.settle),
+      Effect.zipRight(this.mutex.scoped, Effect.zipRight(this.begun, this.settle)),
       Stream.mapError(this.member.sendStream(sql, params, options, this.objection), (cause) => this.failed(cause))
     ))
+  }
+
+  /** `finish`, if there is nothing to wait for */
+  tryFinish(): boolean {
+    const { mutex, spoiled } = this
+    if (!mutex.isFree || spoiled !== undefined || this.undo !== undefined) return false
+    if (this.member.connection.condition() === "busy") return false
+    this.end()
+    return true
   }
 
   /** waits for the statements that are still under way, and lets no more in */
@@ -132,6 +150,10 @@ export class Level implements Channel {
     return this.afterImplicitCommit === "goesOn" && connection.committedImplicitly?.() === true
   }
 
+  private get isSettled(): boolean {
+    return this.undo === undefined && !this.isCommitted
+  }
+
   /** what has to be sent before anything else is; the caller holds the lock */
   get settle(): Effect.Effect<void, QueryError> {
     return Effect.suspend(() => {
@@ -151,9 +173,10 @@ export class Level implements Channel {
 
   /** why nothing may be sent any more, if so: the transaction was ended by us, by the server, or by a raw COMMIT */
   readonly objection = (): LeaseReleased | Spoiled | undefined => {
-    const { connection } = this.member
-    const left = connection.transactionStatus() === "none" && !["busy", "broken"].includes(connection.condition())
-    return left ? this.released : this.ours()
+    const { journal, member: { connection } } = this
+    const left = journal.begin === undefined && connection.transactionStatus() === "none" &&
+      !["busy", "broken"].includes(connection.condition())
+    return this.ours() ?? (left ? this.released : undefined)
   }
 
   private get released(): LeaseReleased {
@@ -164,7 +187,7 @@ export class Level implements Channel {
   private readonly ours = (): LeaseReleased | Spoiled | undefined => this.isOver ? this.released : this.spoiled
 
   failed(cause: unknown): QueryError {
-    if (cause instanceof TimedOut) this.spoiled ??= new Spoiled("StatementTimeout")
+    if (cause instanceof TimedOut) this.spoiled ??= new Spoiled("StatementTimeout", "a statement before it timed out")
     const error = toQueryError(this.member.dialect, cause, true)
     if (error._tag === "StatementError" && isConflict(error.reason)) {
       this.journal.conflict = { reason: error.reason, cause: error }
@@ -172,10 +195,17 @@ export class Level implements Channel {
     return error
   }
 
-  /** one that has been answered already is not given up */
-  private readonly interrupted = Effect.sync(() => {
-    if (this.member.connection.condition() === "busy") this.spoiled ??= new Spoiled("Cancelled")
-  })
+  /** one that has been answered already is not, and what was sent before it is sent once more */
+  private readonly givenUp = (cause: Cause.Cause<unknown>): void => {
+    if (Cause.isInterruptedOnly(cause) && this.isSettled && this.member.connection.condition() === "busy") {
+      this.spoiled ??= new Spoiled("Cancelled", "a statement before it was interrupted")
+    }
+  }
+
+  /** for what cannot be sent together with a BEGIN */
+  private get begun(): Effect.Effect<void, QueryError> {
+    return Effect.suspend(() => this.journal.begin === undefined ? Effect.void : this.unlocked("", [], "raw"))
+  }
 
   private send(
     sql: string,
@@ -184,9 +214,32 @@ export class Level implements Channel {
     options?: QueryOptions,
     objection = this.objection
   ): Effect.Effect<any, QueryError> {
-    return Effect.mapError(
-      this.member.send(sql, params, mode, options, objection),
-      (cause) => this.failed(cause)
-    )
+    const { journal: { begin }, member } = this
+    return begin === undefined
+      ? Effect.mapError(member.send(sql, params, mode, options, objection), (cause) => this.failed(cause))
+      : Effect.mapError(
+        member.beginWith(begin, sql, params, mode, options, this.firstObjection),
+        (cause) => this.firstFailed(cause)
+      )
+  }
+
+  /** what is sent from here on is in a transaction, or the transaction never was one */
+  private readonly firstObjection = (): LeaseReleased | Spoiled | undefined => {
+    const objection = this.ours()
+    if (objection === undefined) this.journal.begin = undefined
+    return objection
+  }
+
+  private firstFailed(cause: unknown): QueryError {
+    const { connection, dialect } = this.member
+    const error = toQueryError(dialect, cause, false)
+    if (error._tag === "NoSuchConnection") {
+      this.journal.conflict = { reason: error._tag, cause: error }
+      return error
+    }
+    if (error._tag === "StatementError" && this.journal.begin === undefined && connection.condition() === "clean") {
+      this.spoiled ??= new Spoiled(error.reason, "the transaction did not begin")
+    }
+    return this.failed(cause)
   }
 }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
-import type { Begin, Driver, DriverConnection, Objection, Submit } from "../Driver.js"
+import type { Begin, BeginWith, Driver, DriverConnection, Objection, Submit } from "../Driver.js"
 import type { QueryOptions } from "../SqlConnection.js"
 import type { SqlPoolConfig } from "../SqlPoolConfig.js"
 import type { QueryError } from "../SqlPoolError.js"
@@ -151,6 +151,25 @@ export class Member implements Channel {
   /** with a statement, or as the driver does it */
   begin(how: string | Begin<DriverConnection>): Effect.Effect<unknown, unknown> {
     return typeof how === "string" ? this.send(how, [], "object") : this.counted("BEGIN", () => how(this.connection))
+  }
+
+  /** with the first statement of the transaction */
+  beginWith(
+    begin: BeginWith<DriverConnection>,
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    mode: Mode,
+    options: QueryOptions | undefined,
+    objection: Objection
+  ): Effect.Effect<any, unknown> {
+    return this.proof.after(
+      "transaction",
+      this.counted(
+        sql,
+        () => begin.statement(this.connection, sql, params, mode, objection, options?.unprepared),
+        options
+      )
+    )
   }
 
   private counted<A>(

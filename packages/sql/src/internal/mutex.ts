@@ -2,6 +2,7 @@
  * One at a time, first come first served. As with the pool's waiters, a hand-over is owned by the waiter from the moment
  * it is made, so that an interrupt at any later step passes the lock on.
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
@@ -19,19 +20,31 @@ export class Mutex {
   /** `released` is called by whoever had the lock, before the next one gets it */
   constructor(private readonly released: () => void = () => {}) {}
 
-  /** waiting can be interrupted; whoever is interrupted there has done nothing */
-  withLock<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  /** nobody has it, and so nobody waits */
+  get isFree(): boolean {
+    return !this.locked
+  }
+
+  /** waiting can be interrupted; whoever is interrupted there has done nothing. `failed` is called before the release */
+  withLock<A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    failed?: (cause: Cause.Cause<E>) => void
+  ): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
       this.tryLock()
-        ? this.during(restore(effect))
-        : Effect.flatMap(this.wait(restore), () => this.during(restore(effect)))
+        ? this.during(restore(effect), failed)
+        : Effect.flatMap(this.wait(restore), () => this.during(restore(effect), failed))
     )
   }
 
   /** gives the lock back when the effect ends, however it ends */
-  private during<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  private during<A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    failed: ((cause: Cause.Cause<E>) => void) | undefined
+  ): Effect.Effect<A, E, R> {
     return Effect.matchCauseEffect(effect, {
       onFailure: (cause) => {
+        failed?.(cause)
         this.unlock()
         return Effect.failCause(cause)
       },

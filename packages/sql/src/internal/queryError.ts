@@ -16,11 +16,10 @@ export class TimedOut extends Error {
   }
 }
 
-/** nobody knows what became of a statement before it: of its transaction nothing is left but to roll back @internal */
+/** its transaction is not what its caller thinks: nothing is left of it but to roll back @internal */
 export class Spoiled extends Error {
-  constructor(readonly reason: StatementReason & ("StatementTimeout" | "Cancelled")) {
-    const what = reason === "Cancelled" ? "was interrupted" : "timed out"
-    super(`not sent, because a statement before it ${what}: the transaction can only be rolled back`)
+  constructor(readonly reason: StatementReason, why: string) {
+    super(`not sent, because ${why}: the transaction can only be rolled back`)
   }
 }
 

@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { DriverConnection } from "../Driver.js"
@@ -127,7 +128,7 @@ const outermost = <A, E, R, X, RS>(
   })
 }
 
-const blank = (): Journal => ({ conflict: undefined, stale: false, savepoints: 0 })
+const blank = (): Journal => ({ begin: undefined, conflict: undefined, stale: false, savepoints: 0 })
 
 /** if its connection turns out to be stale before BEGIN, another one is tried */
 const once = <A, E, R, X>(
@@ -161,18 +162,16 @@ const lent = <A, E, R, X>(
       begun = true
       return Effect.uninterruptibleMask((restore) => {
         const level = new Level(member, journal, transactor.afterImplicitCommit)
-        const body = begin(transactor, options, level).pipe(
-          Effect.mapError(lift),
-          Effect.zipRight(inside(pool, level, effect)),
-          Effect.zipLeft(Effect.mapError(level.finish, lift))
-        )
+        const starting = begin(transactor, options, level)
+        const rest = finished(level, effect, lift)
+        const body = starting === undefined ? rest : Effect.zipRight(Effect.mapError(starting, lift), rest)
         // up to here it may be interrupted, or run out of time; the COMMIT cannot
         const bounded = options.timeout === undefined ? body : Effect.timeoutFail(body, {
           duration: options.timeout,
           onTimeout: () =>
             lift(new TransactionTimeout({ pool: dialect.name, afterMillis: Duration.toMillis(options.timeout!) }))
         })
-        return Effect.flatMap(Effect.exit(restore(bounded)), (exit) => {
+        return exitInside(pool, level, restore(bounded), (exit) => {
           level.end()
           return Exit.isSuccess(exit)
             ? Effect.zipRight(Effect.mapError(commit(transactor, level), lift), exit)
@@ -184,10 +183,15 @@ const lent = <A, E, R, X>(
   )
 }
 
-/** `check` has seen to it that the driver can */
-const begin = ({ dialect }: Transactor, options: Options<any>, { journal, member }: Level) =>
-  Effect.mapError(
-    member.proof.before("transaction", member.begin(dialect.driver.begin!(options))),
+/** what is sent before the body runs, if anything is; `check` has seen to it that the driver can */
+const begin = ({ dialect }: Transactor, options: Options<any>, { journal, member }: Level) => {
+  const how = dialect.driver.begin!(options)
+  if (typeof how === "object") journal.begin = how
+  const first = typeof how === "object"
+    ? member.proof.ensure("transaction")
+    : member.proof.before("transaction", member.begin(how))
+  return first && Effect.mapError(
+    first,
     (cause) => {
       journal.stale = cause instanceof Stale
       const error = toQueryError(dialect, cause, false)
@@ -195,19 +199,51 @@ const begin = ({ dialect }: Transactor, options: Options<any>, { journal, member
       return error
     }
   )
+}
 
-const inside = <A, E, R>(pool: object, level: Level, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(
+/** the effect, and the end of all that it has under way */
+const finished = <A, E, R, X>(
+  level: Level,
+  effect: Effect.Effect<A, E, R>,
+  lift: (error: TransactionError) => X
+): Effect.Effect<A, E | X, R> =>
+  Effect.flatMap(
     effect,
-    (context: Context.Context<R>) =>
-      Context.add(context, SqlClient.TransactionConnection, Carrier.make(context, pool, level)) as Context.Context<R>
+    (a) => level.tryFinish() ? Effect.succeed(a) : Effect.as(Effect.mapError(level.finish, lift), a)
   )
+
+/**
+ * Runs an effect on the connection of a level, and what becomes of it outside of it again. Where it cannot be interrupted
+ * there is no need of a region that sees to that, which costs more than all the rest.
+ */
+const exitInside = <A, E, R, B, E2, R2>(
+  pool: object,
+  level: Level,
+  effect: Effect.Effect<A, E, R>,
+  then: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R2>
+): Effect.Effect<B, E2, R | R2> =>
+  Effect.withFiberRuntime((fiber) => {
+    const outside = fiber.currentContext as Context.Context<unknown>
+    const connection = Carrier.make(outside, pool, level)
+    return Effect.zipRight(
+      set(Context.add(outside, SqlClient.TransactionConnection, connection)),
+      Effect.flatMap(
+        Effect.exit(effect),
+        (exit) => Effect.zipRight(set(outside), then(exit))
+      )
+    )
+  })
+
+const set = (context: Context.Context<unknown>) =>
+  FiberRef.set(FiberRef.currentContext, context as Context.Context<never>)
 
 /** The pool does it for those who have been interrupted, or left a statement running, without keeping them. */
 const rollback = (transactor: Transactor, { member: { connection } }: Level, cause: Cause.Cause<unknown>) =>
   Cause.isInterrupted(cause) || connection.condition() !== "dirty"
     ? Effect.void
-    : bounded(transactor.dialect, connection, connection.rollback, transactor.dialect.config.resetTimeout)
+    : Effect.exit(
+      bounded(transactor.dialect, connection, connection.rollback, transactor.dialect.config.resetTimeout)
+    )
 
 /**
  * Waits for the server, but not for ever: then the connection is destroyed, which ends the effect. Cheaper than a race,
@@ -218,38 +254,41 @@ const bounded = <A, E>(
   connection: DriverConnection,
   effect: Effect.Effect<A, E>,
   millis: number
-): Effect.Effect<Exit.Exit<A, E>> =>
+): Effect.Effect<A, E> =>
   Effect.suspend(() => {
     const ended = deadlines.watch(millis, () => connection.destroy())
-    return Effect.map(Effect.exit(effect), (exit) => {
-      ended()
-      return exit
+    return Effect.matchCauseEffect(effect, {
+      onFailure: (cause) => {
+        ended()
+        return Effect.failCause(cause)
+      },
+      onSuccess: (a) => {
+        ended()
+        return Effect.succeed(a)
+      }
     })
   })
 
 /** Nobody but us can send anything any more. */
-const commit = (transactor: Transactor, level: Level): Effect.Effect<void, TransactionError> =>
-  Effect.suspend(() => {
-    const { dialect: { config: { commitTimeout }, name: pool } } = transactor
-    const { journal, member: { connection } } = level
-    const status = connection.transactionStatus()
-    if (status === "none" && connection.condition() !== "broken") {
-      if (level.isCommitted) return Effect.void
-      return Effect.fail(new LeaseReleased({ pool, what: "transaction" }))
-    }
-    // a conflict that the transaction survived is no reason to repeat it, and would be fatal after a COMMIT of unknown fate
-    if (status === "open") journal.conflict = undefined
-    return Effect.flatMap(
-      bounded(transactor.dialect, connection, connection.commit, commitTimeout),
-      Exit.match({
-        onSuccess: (outcome) =>
-          outcome === "committed"
-            ? Effect.void
-            : Effect.fail(new CommitFailed({ pool, reason: "RolledBack", cause: undefined })),
-        onFailure: (cause) => Effect.fail(commitError(transactor.dialect, journal, status, Cause.squash(cause)))
-      })
-    )
+const commit = (transactor: Transactor, level: Level): Effect.Effect<void, TransactionError> => {
+  const { dialect: { config: { commitTimeout }, name: pool } } = transactor
+  const { journal, member: { connection } } = level
+  if (journal.begin !== undefined) return Effect.void
+  const status = connection.transactionStatus()
+  if (status === "none" && connection.condition() !== "broken") {
+    if (level.isCommitted) return Effect.void
+    return Effect.fail(new LeaseReleased({ pool, what: "transaction" }))
+  }
+  // a conflict that the transaction survived is no reason to repeat it, and would be fatal after a COMMIT of unknown fate
+  if (status === "open") journal.conflict = undefined
+  return Effect.matchCauseEffect(bounded(transactor.dialect, connection, connection.commit, commitTimeout), {
+    onSuccess: (outcome) =>
+      outcome === "committed"
+        ? Effect.void
+        : Effect.fail(new CommitFailed({ pool, reason: "RolledBack", cause: undefined })),
+    onFailure: (cause) => Effect.fail(commitError(transactor.dialect, journal, status, Cause.squash(cause)))
   })
+}
 
 const commitError = (
   dialect: Dialect,
@@ -281,11 +320,10 @@ const nested = <A, E, R, X>(
     const savepoint = parent.nextSavepoint()
     const level = new Level(parent.member, parent.journal, parent.afterImplicitCommit, parent)
     const begin = parent.unlocked(`SAVEPOINT ${savepoint}`, [], "object")
-    const body = Effect.zipLeft(inside(transactor.pool, level, effect), Effect.mapError(level.finish, lift))
     return Effect.zipRight(
       // if it fails or is interrupted, the server has it or not: undoing to it is not safe, and nothing has happened since
       Effect.mapError(restore(begin), lift),
-      Effect.flatMap(Effect.exit(restore(body)), (exit): Effect.Effect<A, E | X> => {
+      exitInside(transactor.pool, level, restore(finished(level, effect, lift)), (exit): Effect.Effect<A, E | X> => {
         level.end()
         if (Exit.isSuccess(exit)) {
           return Effect.zipRight(Effect.mapError(keep(transactor, parent, savepoint), lift), exit)
@@ -309,7 +347,7 @@ const keep = (
     if (failed) parent.undoTo(savepoint)
     const end = failed ? parent.settle : parent.unlocked(`RELEASE SAVEPOINT ${savepoint}`, [], "object")
     return Effect.zipRight(
-      Effect.flatten(bounded(transactor.dialect, connection, end, transactor.dialect.config.resetTimeout)),
+      bounded(transactor.dialect, connection, end, transactor.dialect.config.resetTimeout),
       failed
         ? Effect.fail(new CommitFailed({ pool: transactor.dialect.name, reason: "RolledBack", cause: undefined }))
         : Effect.void

@@ -23,11 +23,27 @@ export class Proof {
     self: Effect.Effect<A, unknown>,
     objection?: Objection
   ): Effect.Effect<A, unknown> {
-    if (!this.dialect.config.validateOn.includes(moment)) return self
-    return Effect.tap(
-      Effect.suspend(() => this.isDue ? Effect.zipRight(this.establish(objection), self) : self),
-      this.established
+    if (!this.asked(moment)) return self
+    return this.after(
+      moment,
+      Effect.suspend(() => this.isDue ? Effect.zipRight(this.establish(objection), self) : self)
     )
+  }
+
+  /** What has been answered proves the connection, too. */
+  after<A>(moment: ValidationMoment, self: Effect.Effect<A, unknown>): Effect.Effect<A, unknown> {
+    return this.asked(moment) ? Effect.tap(self, this.established) : self
+  }
+
+  /** As `before`, where nothing is sent yet, if it was asked for. */
+  ensure(moment: ValidationMoment): Effect.Effect<void, unknown> | undefined {
+    return !this.asked(moment)
+      ? undefined
+      : Effect.suspend(() => this.isDue ? this.after(moment, this.establish()) : Effect.void)
+  }
+
+  private asked(moment: ValidationMoment): boolean {
+    return this.dialect.config.validateOn.includes(moment)
   }
 
   /** Only for the first of those who share a connection: a validation would have to wait for what the others run. */
@@ -36,7 +52,7 @@ export class Proof {
   }
 
   beforeStream<A>(rows: Stream.Stream<A, unknown>, objection?: Objection): Stream.Stream<A, unknown> {
-    if (!this.dialect.config.validateOn.includes("statement")) return rows
+    if (!this.asked("statement")) return rows
     return Stream.unwrap(Effect.as(this.before("statement", Effect.void, objection), rows))
   }
 
