@@ -64,19 +64,22 @@ class Call<C, A, E> extends Waiter<C> {
   private run(entry: Entry<C>): void {
     const { engine, fiber, shared, start } = this
     this.hold = held(engine, Lineage.beginCall(engine, entry, fiber, shared))
+    let abandon: () => void = constVoid
     try {
-      this.abandon = start(entry.connection, (exit) => this.done(exit), !shared)
+      abandon = start(entry.connection, (exit) => this.done(exit), !shared)
     } catch (defect) {
-      this.abandon = constVoid
       this.done(Exit.die(defect))
     }
+    if (!this.over) this.abandon = abandon
     // its fiber was interrupted while it started
-    if (this.over && !this.hold.ended) this.drop()
+    else if (!this.hold.ended) this.drop(abandon)
   }
 
   private done(exit: Exit.Exit<A, E>): void {
     if (this.over) return
     this.over = true
+    // it knows the driver's side, which knows this one: together they would survive many collections
+    this.abandon = undefined
     try {
       this.hold!.end(Exit.isSuccess(exit))
     } finally {
@@ -89,12 +92,12 @@ class Call<C, A, E> extends Waiter<C> {
     if (this.over) return
     this.over = true
     if (this.hold === undefined) this.engine.withdraw(this)
-    else if (this.abandon !== undefined) this.drop()
+    else if (this.abandon !== undefined) this.drop(this.abandon)
   }
 
-  private drop(): void {
+  private drop(abandon: () => void): void {
     try {
-      this.abandon!()
+      abandon()
     } finally {
       this.hold!.end()
     }

@@ -26,8 +26,9 @@ import {
 import type { Results } from "./results.js"
 import { Answer } from "./results.js"
 import * as rows from "./rows.js"
-import type { Running, Statement } from "./sender.js"
+import { Running } from "./running.js"
 import { Sender } from "./sender.js"
+import { Statement } from "./statement.js"
 import type { Limits } from "./watch.js"
 import { Watch } from "./watch.js"
 import type { Command, Wire } from "./wire.js"
@@ -183,9 +184,9 @@ export class MysqlConnection implements DriverConnection {
       false,
       (running) => {
         const isText = unprepared || (params.length === 0 && this.sender.isKnownAsText(sql))
-        return this.send(running, { sql, params, isText, asArrays: mode === "array" }, answer)
+        return this.send(running, new Statement(sql, params, isText, mode === "array"), answer)
       },
-      (exit) => done(Exit.isFailure(exit) ? exit : Exit.succeed(mode === "raw" ? answer.takeRaw() : answer.takeRows()))
+      (exit) => done(Exit.isFailure(exit) ? exit : Exit.succeed(mode === "raw" ? answer.raw : answer.allRows))
     )
   }
 
@@ -242,9 +243,9 @@ export class MysqlConnection implements DriverConnection {
         this.run(
           undefined,
           true,
-          (running) => this.send(running, { sql, params: [], isText: true, asArrays: true, isOwn: true }, answer)
+          (running) => this.send(running, new Statement(sql, [], true, true, true), answer)
         ),
-        () => answer.takeRows()
+        () => answer.allRows
       )
     })
   }
@@ -293,9 +294,10 @@ export class MysqlConnection implements DriverConnection {
   begin(
     send: (running: Running) => Command,
     done: (error: unknown) => void,
-    options: { readonly ending: boolean; readonly patience: number }
+    ending: boolean,
+    patience: number
   ): Running {
-    const running: Running = { command: undefined, wanted: true, answered: false, done, ...options }
+    const running = new Running(done, ending, patience)
     this.running = running
     try {
       running.command = send(running)
@@ -399,7 +401,8 @@ export class MysqlConnection implements DriverConnection {
       const running = this.begin(
         send,
         (error) => done(error === undefined ? Exit.void : Exit.fail(error)),
-        { ending, patience: 0 }
+        ending,
+        0
       )
       return () => this.leaves(running)
     } catch (error) {

@@ -15,39 +15,38 @@ export interface Results {
 
 /** keeps it all @internal */
 export class Answer implements Results {
-  private results: Array<unknown> = []
-  private last: Array<any> = []
+  /** most statements have one result */
+  private only: unknown = undefined
+  private all: Array<unknown> | undefined = undefined
+  private rows: Array<any> | undefined = undefined
 
   begin(): void {
-    this.last = []
-    this.results.push(this.last)
+    this.rows = []
+    this.add(this.rows)
   }
 
   row(row: any): void {
-    this.last.push(row)
+    this.rows!.push(row)
   }
 
   header(header: unknown): void {
-    this.results.push(header)
+    this.add(header)
   }
 
-  /** as `mysql2` gives it; leaves nothing here */
-  takeRaw(): unknown {
-    const results = this.take()
-    return results.length === 1 ? results[0] : results
+  private add(result: unknown): void {
+    if (this.only === undefined) this.only = result
+    else (this.all ??= [this.only]).push(result)
   }
 
-  /** the rows; of several results the rows of each, which may be none; leaves nothing here */
-  takeRows(): ReadonlyArray<any> {
-    const results = this.take()
-    if (results.length === 1) return Array.isArray(results[0]) ? results[0] : []
-    return results.map((result) => Array.isArray(result) ? result : [])
+  /** as `mysql2` gives it */
+  get raw(): unknown {
+    return this.all ?? this.only ?? []
   }
 
-  /** what is kept is not collected young, if the statement it belongs to is not */
-  private take(): Array<unknown> {
-    const { results } = this
-    this.results = this.last = []
-    return results
+  /** the rows; of several results the rows of each, which may be none */
+  get allRows(): ReadonlyArray<any> {
+    return this.all === undefined ? rowsOf(this.only) : this.all.map(rowsOf)
   }
 }
+
+const rowsOf = (result: unknown): ReadonlyArray<any> => Array.isArray(result) ? result : []

@@ -9,7 +9,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { MysqlConnection } from "./connection.js"
 import type { Results } from "./results.js"
-import type { Running } from "./sender.js"
+import type { Running } from "./running.js"
+import { Statement } from "./statement.js"
 
 const batch = 128
 
@@ -59,13 +60,14 @@ class Cursor implements Results {
 
   constructor(private readonly connection: MysqlConnection, sql: string, params: ReadonlyArray<unknown>) {
     this.running = connection.begin(
-      (running) => connection.send(running, { sql, params, isText: false, asArrays: false }, this),
+      (running) => connection.send(running, new Statement(sql, params, false, false), this),
       (error) => {
         this.ended = true
         if (error !== undefined) this.failure = { error }
         this.waiting?.()
       },
-      { ending: false, patience: remainder }
+      false,
+      remainder
     )
   }
 

@@ -6,36 +6,10 @@ import type { ServerError } from "./errors.js"
 import { ClientError, isForgotten, isPreparedLimit, isServerError, isUnpreparable } from "./errors.js"
 import * as Parameters from "./parameters.js"
 import type { Results } from "./results.js"
-import type { Command, Status, Wire } from "./wire.js"
-import { expects, knownCount } from "./wire.js"
-
-/** a text, its parameters, and how it is to be sent @internal */
-export interface Statement {
-  readonly sql: string
-  readonly params: ReadonlyArray<unknown>
-  /** as a text, into which the parameters are written; else prepared */
-  readonly isText: boolean
-  readonly asArrays: boolean
-  /** it is none of the program's, and what the program has to say about values is not meant for it */
-  readonly isOwn?: boolean
-  /** it is not sent again, whatever the server says */
-  readonly isLast?: boolean
-}
-
-/** one command and those that belong to it @internal */
-export interface Running {
-  /** what is sent now; a statement may have to be prepared first, or tried again */
-  command: Command | undefined
-  /** somebody waits for it: its fiber has not been interrupted */
-  wanted: boolean
-  /** it ends by itself in a moment, or must not be cancelled */
-  ending: boolean
-  /** how long it may go on before it is cancelled, in milliseconds */
-  readonly patience: number
-  /** the answer to `command` has begun */
-  answered: boolean
-  readonly done: (error: unknown) => void
-}
+import type { Running } from "./running.js"
+import type { Statement } from "./statement.js"
+import type { Command, Ear, Event, Status, Wire } from "./wire.js"
+import { expects, knownCount, tells } from "./wire.js"
 
 /** ends a transaction because it says so; others that end one do so by the way */
 const byHand = /^(?:\s|\/\*[^]*?\*\/|--\s[^\n]*\n|#[^\n]*\n)*(?:commit|rollback)\b/i
@@ -47,7 +21,7 @@ export class Sender {
 
   constructor(
     private readonly wire: Wire,
-    private readonly status: Status,
+    readonly status: Status,
     /** statements that cannot be prepared, as all connections of the pool have learned */
     private readonly unpreparable: Set<string>
   ) {}
@@ -63,9 +37,6 @@ export class Sender {
     if (typeof sql !== "string" || !Array.isArray(params)) {
       throw new ClientError(new TypeError("a statement is a text and an array of parameters"))
     }
-    const wasOpen = this.status.inTransaction
-    // options would be copied, which costs as much as sending the statement
-    const what = asArrays ? { sql, rowsAsArray: true } : sql
     const known = isText ? undefined : knownCount(this.wire, sql, asArrays)
     if (known !== undefined && known !== params.length) throw Parameters.miscounted(params.length, known)
     const command = isText
@@ -74,36 +45,23 @@ export class Sender {
         rowsAsArray: asArrays,
         ...(isOwn ? plainRows : {})
       })
-      : this.wire.execute(what, params.map(Parameters.toSend))
+      : this.wire.execute(statement.asMysql2, params.map(Parameters.toSend))
     if (!isText && known === undefined) {
       expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
     }
-    let isOver = false
-    const over = (error?: unknown) => {
-      if (isOver) return
-      isOver = true
-      if (wasOpen || this.status.inTransaction) {
-        this.committedImplicitly = error === undefined && !this.status.inTransaction && !byHand.test(sql)
-      }
-      const next = isServerError(error) && running.wanted
-        ? this.insteadOf(statement, error, () => this.wire.unprepare(what))
-        : undefined
-      if (next === undefined) return ends(error)
-      running.answered = false
-      running.command = this.send(running, next, results, ends)
-    }
-    command.on("error", over)
-    command.on("end", () => over())
-    command.on("fields", (fields: unknown) => {
-      if (fields !== undefined) results.begin()
-    })
-    // a row comes with the number of its result, an answer without rows comes alone
-    command.on("result", (result: any, index?: number) => {
-      if (index !== undefined) return results.row(result)
-      this.status.learn(result.serverStatus)
-      results.header(result)
-    })
+    tells(command, new Attempt(this, running, statement, results, ends, this.status.inTransaction))
     return command
+  }
+
+  /** The whole answer has come: this is the end, unless the server wants it otherwise. */
+  over({ ends, results, running, statement, wasOpen }: Attempt, error: unknown): void {
+    if (wasOpen || this.status.inTransaction) {
+      this.committedImplicitly = error === undefined && !this.status.inTransaction && !byHand.test(statement.sql)
+    }
+    const next = isServerError(error) && running.wanted ? this.insteadOf(statement, error) : undefined
+    if (next === undefined) return ends(error)
+    running.answered = false
+    running.command = this.send(running, next, results, ends)
   }
 
   private get dialect(): Parameters.Dialect {
@@ -111,18 +69,50 @@ export class Sender {
   }
 
   /** what to send when the server has not executed a statement because of how it was sent */
-  private insteadOf(statement: Statement, error: ServerError, unprepare: () => void): Statement | undefined {
+  private insteadOf(statement: Statement, error: ServerError): Statement | undefined {
     if (statement.isText) return undefined
     if (isUnpreparable(error) && statement.params.length === 0) {
       remember(this.unpreparable, statement.sql)
-      return { ...statement, isText: true }
+      return statement.asText
     }
     if (statement.isLast) return undefined
-    if (isForgotten(error)) unprepare()
+    if (isForgotten(error)) this.wire.unprepare(statement.asMysql2)
     // all connections of the server together may have so many
     else if (isPreparedLimit(error)) this.wire._statements.clear()
     else return undefined
-    return { ...statement, isLast: true }
+    return statement.forTheLastTime
+  }
+}
+
+/** a statement on its way, in one of the ways that there are */
+class Attempt implements Ear {
+  private isOver = false
+
+  constructor(
+    private readonly sender: Sender,
+    readonly running: Running,
+    readonly statement: Statement,
+    readonly results: Results,
+    readonly ends: (error: unknown) => void,
+    /** it was sent in a transaction */
+    readonly wasOpen: boolean
+  ) {}
+
+  hears(event: Event, what: any, index: number | undefined): void {
+    switch (event) {
+      case "fields":
+        return what === undefined ? undefined : this.results.begin()
+      case "result":
+        // a row comes with the number of its result, an answer without rows comes alone
+        if (index !== undefined) return this.results.row(what)
+        this.sender.status.learn(what.serverStatus)
+        return this.results.header(what)
+      case "error":
+      case "end":
+        if (this.isOver) return
+        this.isOver = true
+        return this.sender.over(this, what)
+    }
   }
 }
 

@@ -18,8 +18,23 @@ export interface Command {
   start: (packet: unknown, wire: Wire) => unknown
   /** of one that executes a prepared statement, once it is prepared */
   readonly statement?: Prepared
-  readonly emit: (event: "error", error: unknown) => void
-  readonly on: (event: "end" | "error" | "result" | "fields", listener: (...args: Array<any>) => void) => void
+  emit: (event: Event, what?: any, index?: number) => boolean
+}
+
+/** an error and then the end, or the end alone; before it the columns of each result, and its rows by its number @internal */
+export type Event = "end" | "error" | "fields" | "result"
+
+/** @internal */
+export interface Ear {
+  readonly hears: (event: Event, what: any, index: number | undefined) => void
+}
+
+/** In place of listeners, of which a command has none: to keep them costs as much as to read a row. @internal */
+export const tells = (command: Command, ear: Ear): void => {
+  command.emit = (event, what, index) => {
+    ear.hears(event, what, index)
+    return true
+  }
 }
 
 /** Has a prepared statement executed only if it takes so many parameters; others the server might read from nowhere. @internal */
