@@ -9,7 +9,7 @@ import type { Results } from "./results.js"
 import type { Running } from "./running.js"
 import type { Statement } from "./statement.js"
 import type { Command, Ear, Event, Status, Wire } from "./wire.js"
-import { expects, knownCount, tells } from "./wire.js"
+import { execute, expects, preparedOn, tells } from "./wire.js"
 
 /** ends a transaction because it says so; others that end one do so by the way */
 const byHand = /^(?:\s|\/\*[^]*?\*\/|--\s[^\n]*\n|#[^\n]*\n)*(?:commit|rollback)\b/i
@@ -33,20 +33,21 @@ export class Sender {
 
   /** Sends a statement; `ends` is called once, when the whole answer has come. Throws when nothing can be sent. */
   send(running: Running, statement: Statement, results: Results, ends: (error: unknown) => void): Command {
-    const { asArrays, isOwn, isText, params, sql } = statement
+    const { asArrays, isText, params, sql } = statement
     if (typeof sql !== "string" || !Array.isArray(params)) {
       throw new ClientError(new TypeError("a statement is a text and an array of parameters"))
     }
-    const known = isText ? undefined : knownCount(this.wire, sql, asArrays)
-    if (known !== undefined && known !== params.length) throw Parameters.miscounted(params.length, known)
-    const command = isText
-      ? this.wire.query({
-        sql: Parameters.format(sql, params, this.dialect),
-        rowsAsArray: asArrays,
-        ...(isOwn ? plainRows : {})
-      })
-      : this.wire.execute(statement.asMysql2, params.map(Parameters.toSend))
-    if (!isText && known === undefined) {
+    const prepared = isText ? undefined : preparedOn(this.wire, sql, asArrays)
+    if (prepared !== undefined && prepared.parameters.length !== params.length) {
+      throw Parameters.miscounted(params.length, prepared.parameters.length)
+    }
+    const command = isText ? this.wire.query(this.written(statement)) : execute(
+      this.wire,
+      prepared,
+      statement,
+      params.map(Parameters.toSend)
+    )
+    if (!isText && prepared === undefined) {
       expects(command, params.length, (expected) => Parameters.miscounted(params.length, expected))
     }
     tells(command, new Attempt(this, running, statement, results, ends, this.status.inTransaction))
@@ -64,8 +65,9 @@ export class Sender {
     running.command = this.send(running, next, results, ends)
   }
 
-  private get dialect(): Parameters.Dialect {
-    return { backslash: this.status.backslash, timezone: this.wire.config.timezone }
+  private written({ asArrays, isOwn, params, sql }: Statement): object {
+    const dialect = { backslash: this.status.backslash, timezone: this.wire.config.timezone }
+    return { sql: Parameters.format(sql, params, dialect), rowsAsArray: asArrays, ...(isOwn ? plainRows : {}) }
   }
 
   /** what to send when the server has not executed a statement because of how it was sent */

@@ -4,20 +4,26 @@
  * https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html
  */
 import type mysql from "mysql2"
+import { channel } from "node:diagnostics_channel"
 import type { Duplex } from "node:stream"
+import type { Statement } from "./statement.js"
 
 /** a statement that the server has prepared */
 interface Prepared {
   readonly parameters: ReadonlyArray<unknown>
+  readonly execute: (values: ReadonlyArray<unknown>) => Command
 }
 
 /** one command of the protocol, from its first packet to the end of its answer */
 export interface Command {
+  /** for the errors of the server */
+  sql: string
   /** the state it is in; none before it was sent */
   readonly next: unknown
   start: (packet: unknown, wire: Wire) => unknown
   /** of one that executes a prepared statement, once it is prepared */
   readonly statement?: Prepared
+  readonly listenerCount: (event: Event) => number
   emit: (event: Event, what?: any, index?: number) => boolean
 }
 
@@ -29,11 +35,13 @@ export interface Ear {
   readonly hears: (event: Event, what: any, index: number | undefined) => void
 }
 
-/** In place of listeners, of which a command has none: to keep them costs as much as to read a row. @internal */
+/** In place of listeners: to keep them costs as much as to read a row. @internal */
 export const tells = (command: Command, ear: Ear): void => {
+  // those who trace `mysql2` do have listeners
+  const others = command.listenerCount("end") > 0 ? command.emit.bind(command) : undefined
   command.emit = (event, what, index) => {
     ear.hears(event, what, index)
-    return true
+    return others?.(event, what, index) ?? true
   }
 }
 
@@ -48,9 +56,25 @@ export const expects = (command: Command, count: number, miscounted: (expected: 
   }
 }
 
-/** How many parameters a statement takes, if it is prepared already. @internal */
-export const knownCount = (wire: Wire, sql: string, asArrays: boolean): number | undefined =>
-  wire._statements.get(`undefined/undefined/${asArrays ? true : undefined}${sql}`)?.parameters.length
+/** A statement that is prepared already, if it is. @internal */
+export const preparedOn = (wire: Wire, sql: string, asArrays: boolean): Prepared | undefined =>
+  wire._statements.get(`undefined/undefined/${asArrays ? true : undefined}${sql}`)
+
+/** those who listen to what `mysql2` executes do not hear of what it does not look for */
+const listeners = channel("tracing:mysql2:execute:start")
+
+/** Executes a statement; one that is known to be prepared, and whose rows are objects, need not be looked for. @internal */
+export const execute = (
+  wire: Wire,
+  prepared: Prepared | undefined,
+  { asArrays, asMysql2, sql }: Statement,
+  values: ReadonlyArray<unknown>
+): Command => {
+  if (prepared === undefined || asArrays || listeners.hasSubscribers) return wire.execute(asMysql2, values)
+  const command = prepared.execute(values)
+  command.sql = sql
+  return command
+}
 
 /** @internal */
 export interface Packet {
