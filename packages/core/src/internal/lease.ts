@@ -176,9 +176,37 @@ const during = <C, A, E, R>(
     }
   })
 
+/** waits for a connection, and has it for as long as an effect lasts */
+class Borrower<C> extends Waiter<C> {
+  hold: Hold<C> | undefined = undefined
+
+  constructor(
+    private readonly engine: Engine<C>,
+    private readonly purpose: Purpose,
+    /** what it needs is in the context of its fiber */
+    private readonly f: (connection: C, ...alone: Array<boolean>) => Effect.Effect<any, any>,
+    resume: (effect: Effect.Effect<any, any>) => void
+  ) {
+    super(resume, purpose.shared)
+  }
+
+  override accept(entry: Entry<C>): void {
+    this.entry = entry
+    this.resume(Effect.suspend(() => this.begin(entry)))
+  }
+
+  /** run by its fiber, which holds the connection from here on */
+  private begin(entry: Entry<C>): Effect.Effect<any, any> {
+    const { engine, f, purpose } = this
+    engine.taken(entry, engine.now() - this.since)
+    this.hold = purpose.begin(engine, entry)
+    return made(this.hold, f, purpose.shared)
+  }
+}
+
 /**
- * Waits for a connection and has it for as long as the effect lasts: `wait` and `during` in one, because that takes fewer
- * steps. Up to the moment in which the hold begins the lease is the waiter's, from then on it is the hold's.
+ * `wait` and `during` in one, because that takes fewer steps and less memory. Up to the moment in which the hold begins the
+ * lease is the borrower's, from then on it is the hold's.
  */
 const waitDuring = <C, A, E, R>(
   engine: Engine<C>,
@@ -187,26 +215,21 @@ const waitDuring = <C, A, E, R>(
   purpose: Purpose,
   f: (connection: C, ...alone: Array<boolean>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | AcquireError, R> => {
-  let waiter: Waiter<C> | undefined
-  let hold: Hold<C> | undefined
-  const entry = Effect.async<Entry<C>, AcquireError>((resume) => {
-    waiter = new Waiter(resume, purpose.shared)
-    const region = regionOf(Lineage.running()!)
-    engine.request(waiter, options.timeout ?? region.timeout, options.whenExhausted ?? region.whenExhausted)
-  })
+  let borrower: Borrower<C> | undefined
   return Effect.matchCauseEffect(
-    restore(Effect.flatMap(entry, (entry) => {
-      engine.taken(entry, engine.now() - waiter!.since)
-      return made(hold = purpose.begin(engine, entry), f, purpose.shared)
+    restore(Effect.async<A, E | AcquireError>((resume) => {
+      borrower = new Borrower(engine, purpose, f as (connection: C) => Effect.Effect<A, E>, resume)
+      const region = regionOf(Lineage.running()!)
+      engine.request(borrower, options.timeout ?? region.timeout, options.whenExhausted ?? region.whenExhausted)
     })),
     {
       onFailure: (cause) => {
-        if (hold !== undefined) hold.end()
-        else if (waiter !== undefined) engine.withdraw(waiter)
+        if (borrower?.hold !== undefined) borrower.hold.end()
+        else if (borrower !== undefined) engine.withdraw(borrower)
         return Effect.failCause(cause)
       },
       onSuccess: (a) => {
-        hold!.end(true)
+        borrower!.hold!.end(true)
         return Effect.succeed(a)
       }
     }

@@ -57,7 +57,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 2,
     name: "a call that is interrupted goes on with a connection that is lent again",
     file: "call.ts",
-    find: "      this.abandon!()\n",
+    find: "      abandon()\n",
     replace: ""
   },
   {
@@ -168,15 +168,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: 7,
     name: "one who waited for the length of an effect, and was interrupted just then, keeps what it was handed",
     file: "lease.ts",
-    find: "else if (waiter !== undefined) engine.withdraw(waiter)",
-    replace: "else if (waiter !== undefined && waiter.entry === undefined) engine.withdraw(waiter)"
+    find: "else if (borrower !== undefined) engine.withdraw(borrower)",
+    replace: "else if (borrower !== undefined && borrower.entry === undefined) engine.withdraw(borrower)"
   },
   {
     rule: 7,
     name: "one who had to wait, and fails, keeps its connection",
     file: "lease.ts",
-    find: "if (hold !== undefined) hold.end()",
-    replace: "if (hold !== undefined && hold.entry.uses % 3 !== 0) hold.end()"
+    find: "if (borrower?.hold !== undefined) borrower.hold.end()",
+    replace: "if (borrower?.hold !== undefined && borrower.hold.entry.uses % 3 !== 0) borrower.hold.end()"
   },
   {
     rule: 7,
