@@ -16,8 +16,6 @@ import * as Lease from "./lease.js"
 import type { Hold } from "./lineage.js"
 import * as Lineage from "./lineage.js"
 import { regionOf } from "./region.js"
-import * as Session from "./session.js"
-import * as Trace from "./trace.js"
 import { Waiter } from "./waiterQueue.js"
 
 type Start<C, A, E> = (connection: C, done: (exit: Exit.Exit<A, E>) => void, alone: boolean) => () => void
@@ -78,7 +76,7 @@ class Call<C, A, E> extends Waiter<C> {
   private done(exit: Exit.Exit<A, E>): void {
     if (this.over) return
     this.over = true
-    // it knows the driver's side, which knows this one: together they would survive many collections
+    // it knows the driver's side of it, of which some may have been put among the old: nothing of this is to stay with it
     this.abandon = undefined
     try {
       this.hold!.end(Exit.isSuccess(exit))
@@ -104,7 +102,7 @@ class Call<C, A, E> extends Waiter<C> {
   }
 }
 
-/** inside a session, or with a span for the wait: rare enough to go the way of all others */
+/** as an effect, which goes the way of all others */
 const roundabout = <A, E>(start: (done: (exit: Exit.Exit<A, E>) => void) => () => void): Effect.Effect<A, E> =>
   Effect.async<A, E>((resume) => {
     let over = false
@@ -124,8 +122,7 @@ const make = <C>(engine: Engine<C>, shared: boolean) => {
     options: AcquireOptions = {}
   ): Effect.Effect<A, E | AcquireError> =>
     Effect.uninterruptibleMask((restore) => {
-      const fiber = Lineage.running()!
-      if (Session.levelOf(engine) !== undefined || Trace.isSeen(fiber)) {
+      if (Lease.isSpecial(engine)) {
         return restore(borrow(
           (connection: C, alone = true) => roundabout<A, E>((done) => start(connection, done, alone)),
           options
@@ -134,7 +131,7 @@ const make = <C>(engine: Engine<C>, shared: boolean) => {
       let call: Call<C, A, E> | undefined
       return Effect.catchAllCause(
         restore(Effect.async<A, E | AcquireError>((resume) => {
-          call = new Call(engine, fiber, start, resume, shared)
+          call = new Call(engine, Lineage.running()!, start, resume, shared)
           call.come(options)
         })),
         (cause) => {

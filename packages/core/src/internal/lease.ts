@@ -249,13 +249,22 @@ const made = <C, A, E, R>(
   }
 }
 
+/**
+ * Whether the running fiber is in a session of this pool, or wants a span for its wait: rare enough to go a way of many
+ * steps.
+ *
+ * @internal
+ */
+export const isSpecial = (engine: Engine<any>): boolean =>
+  Session.levelOf(engine) !== undefined || Trace.isSeen(Lineage.running()!)
+
 const borrow = <C>(engine: Engine<C>, purpose: Purpose) =>
 <A, E, R>(
   f: (connection: C, ...alone: Array<boolean>) => Effect.Effect<A, E, R>,
   options: AcquireOptions = noOptions
 ): Effect.Effect<A, E | AcquireError, R> =>
   Effect.uninterruptibleMask((restore) => {
-    if (Session.levelOf(engine) !== undefined || Trace.isSeen(Lineage.running()!)) {
+    if (isSpecial(engine)) {
       return obtain(engine, restore, options, purpose, (hold) => during(hold, restore, made(hold, f, purpose.shared)))
     }
     const entry = purpose.lend(engine)

@@ -20,7 +20,10 @@ export class Starters {
   run(): void {
     if (this.running || this.due.length === 0) return
     this.running = true
-    for (let next = this.due.shift(); next !== undefined; next = this.due.shift()) next.begin()
-    this.running = false
+    try {
+      for (let next = this.due.shift(); next !== undefined; next = this.due.shift()) next.begin()
+    } finally {
+      this.running = false
+    }
   }
 }

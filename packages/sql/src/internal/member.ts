@@ -153,7 +153,7 @@ export class Member implements Channel {
     return typeof how === "string" ? this.send(how, [], "object") : this.counted("BEGIN", () => how(this.connection))
   }
 
-  /** with the first statement of the transaction */
+  /** with the first statement of the transaction, or by itself */
   beginWith(
     begin: BeginWith<DriverConnection>,
     sql: string,
@@ -165,7 +165,7 @@ export class Member implements Channel {
     return this.proof.after(
       "transaction",
       this.counted(
-        sql,
+        sql === "" ? "BEGIN" : sql,
         () => begin.statement(this.connection, sql, params, mode, objection, options?.unprepared),
         options
       )
