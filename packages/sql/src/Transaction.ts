@@ -44,7 +44,7 @@ export interface TransactionConflict {
  * @category models
  */
 export interface Options<R = never> extends TransactionOptions {
-  /** A bound from BEGIN to COMMIT, which is not begun after it; then it is rolled back. Default: none */
+  /** A bound from having a connection to COMMIT, which is not begun after it; then it is rolled back. Default: none */
   readonly timeout?: Duration.DurationInput | undefined
   /**
    * When to repeat a transaction in which the server refused a statement because of a conflict, or that never began. What

@@ -76,7 +76,7 @@ class Call<C, A, E> extends Waiter<C> {
   private done(exit: Exit.Exit<A, E>): void {
     if (this.over) return
     this.over = true
-    // it knows the driver's side of it, of which some may have been put among the old: nothing of this is to stay with it
+    // or what the driver made, which V8 may keep until a major collection, would keep all that this call knows
     this.abandon = undefined
     try {
       this.hold!.end(Exit.isSuccess(exit))
@@ -122,7 +122,8 @@ const make = <C>(engine: Engine<C>, shared: boolean) => {
     options: AcquireOptions = {}
   ): Effect.Effect<A, E | AcquireError> =>
     Effect.uninterruptibleMask((restore) => {
-      if (Lease.isSpecial(engine)) {
+      const fiber = Lineage.running()!
+      if (Lease.isSpecial(engine, fiber)) {
         return restore(borrow(
           (connection: C, alone = true) => roundabout<A, E>((done) => start(connection, done, alone)),
           options
@@ -131,7 +132,7 @@ const make = <C>(engine: Engine<C>, shared: boolean) => {
       let call: Call<C, A, E> | undefined
       return Effect.catchAllCause(
         restore(Effect.async<A, E | AcquireError>((resume) => {
-          call = new Call(engine, Lineage.running()!, start, resume, shared)
+          call = new Call(engine, fiber, start, resume, shared)
           call.come(options)
         })),
         (cause) => {

@@ -255,8 +255,8 @@ const made = <C, A, E, R>(
  *
  * @internal
  */
-export const isSpecial = (engine: Engine<any>): boolean =>
-  Session.levelOf(engine) !== undefined || Trace.isSeen(Lineage.running()!)
+export const isSpecial = (engine: Engine<any>, fiber: Lineage.Self): boolean =>
+  Session.levelOf(engine) !== undefined || Trace.isSeen(fiber)
 
 const borrow = <C>(engine: Engine<C>, purpose: Purpose) =>
 <A, E, R>(
@@ -264,7 +264,7 @@ const borrow = <C>(engine: Engine<C>, purpose: Purpose) =>
   options: AcquireOptions = noOptions
 ): Effect.Effect<A, E | AcquireError, R> =>
   Effect.uninterruptibleMask((restore) => {
-    if (isSpecial(engine)) {
+    if (isSpecial(engine, Lineage.running()!)) {
       return obtain(engine, restore, options, purpose, (hold) => during(hold, restore, made(hold, f, purpose.shared)))
     }
     const entry = purpose.lend(engine)
